@@ -1,0 +1,4 @@
+#ifndef CALC_NUMBER_H
+#define CALC_NUMBER_H
+typedef long number;
+#endif
