@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""Linux tinyconfig: stock make and hashmake in the same run, after the same edits.
+
+    benchmarks/bench_linux.py SOURCE [--rows cold null touch edit comment few many] [--repeat 3] [-j 2] [--work DIR]
+
+SOURCE is a kernel's source directory or tarball (Debian: /usr/src/linux-source-6.1.tar.xz); it is copied. Both tools
+build from the one copy into an output directory of their own, so each edit is made once and built twice.
+
+    cold     everything, from an output directory with nothing but .config
+    null     nothing changed
+    touch    every source file touched
+    edit     a function added to kernel/fork.c, another one each time
+    comment  a comment added to kernel/fork.c
+    few      a declaration added to the header whose number of users is nearest to five
+    many     the same in include/linux/list.h
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import os
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+
+import measure
+from measure import HASHMAKE, Usage, megabytes, spread
+
+ROWS = ("cold", "null", "touch", "edit", "comment", "few", "many")
+HEADER = re.compile(r"include/linux/[a-z0-9_]+\.h")
+TOOLS: dict[str, tuple[str, ...]] = {"make": ("make",), "hashmake": (*HASHMAKE, "build")}
+
+
+@dataclass
+class Bench:
+    """The copied tree and its two output directories."""
+
+    work: str
+    jobs: int
+    edits: int = 0
+    few: str = ""
+    users: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        """Directory of the sources."""
+        return os.path.join(self.work, "linux")
+
+    def out(self, tool: str) -> str:
+        """Output directory of one tool; names of equal length, as they end up in products."""
+        return os.path.join(self.work, f"o-{tool:_<8}")
+
+    def build(self, tool: str, *goals: str) -> Usage:
+        """Build once."""
+        return measure.run([*TOOLS[tool], f"-j{self.jobs}", f"O={self.out(tool)}", *goals], self.source)
+
+    def append(self, name: str, text: str) -> None:
+        """Add a line to a source file, another one each time."""
+        self.edits += 1
+        with open(os.path.join(self.source, name), "a", encoding="utf-8") as file:
+            file.write(text.format(n=self.edits))
+
+    def change(self, row: str) -> None:
+        """Do to the sources what a row is about."""
+        if row == "touch":
+            for folder, _, names in os.walk(self.source):
+                for name in names:
+                    os.utime(os.path.join(folder, name), follow_symlinks=False)
+        elif row == "edit":
+            self.append("kernel/fork.c", "int bench_{n}(void);\nint bench_{n}(void) {{ return {n}; }}\n")
+        elif row == "comment":
+            self.append("kernel/fork.c", "/* {n} */\n")
+        elif row == "few":
+            self.append(self.few, "#define HASHMAKE_BENCH_{n} {n}\n")
+        elif row == "many":
+            self.append("include/linux/list.h", "#define HASHMAKE_BENCH_{n} {n}\n")
+
+    def count_users(self) -> None:
+        """Learn from stock make's .cmd files how many objects read each header, and choose one with few."""
+        users: collections.Counter[str] = collections.Counter()
+        for folder, _, names in os.walk(self.out("make")):
+            for name in names:
+                if name.endswith(".o.cmd"):
+                    with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+                        users.update(set(HEADER.findall(file.read())))
+        known = [name for name in sorted(users) if os.path.exists(os.path.join(self.source, name))]
+        self.few = min(known, key=lambda name: abs(users[name] - 5))
+        self.users = dict(users)
+
+
+def prepare(source: str, work: str, jobs: int) -> Bench:
+    """Copy or unpack the sources and configure both output directories."""
+    bench = Bench(work, jobs)
+    os.mkdir(bench.source)
+    if os.path.isdir(source):
+        copy = ["cp", "-a", "--reflink=auto", os.path.join(os.path.abspath(source), "."), bench.source]
+    else:
+        copy = ["tar", "-xf", os.path.abspath(source), "--strip-components=1", "-C", bench.source]
+    subprocess.run(copy, check=True)
+    subprocess.run(["make", "-s", "mrproper"], cwd=bench.source, env=measure.environment(), check=True)
+    for tool in TOOLS:
+        os.mkdir(bench.out(tool))
+        bench.build(tool, "tinyconfig")
+    return bench
+
+
+def measured(bench: Bench, chosen: list[str], repeat: int) -> dict[str, dict[str, list[Usage]]]:
+    """Build all rows with both tools, in turn."""
+    found: dict[str, dict[str, list[Usage]]] = {"cold": {tool: [bench.build(tool)] for tool in TOOLS}}
+    bench.count_users()
+    for tool in TOOLS:
+        bench.build(tool)  # what a first build leaves to be settled is not what the rows below are about
+    for row in chosen:
+        if row == "cold":
+            continue
+        found[row] = {tool: [] for tool in TOOLS}
+        for _ in range(repeat):
+            bench.change(row)
+            for tool in TOOLS:
+                found[row][tool].append(bench.build(tool))
+    return found
+
+
+def line(label: str, by_tool: dict[str, list[Usage]]) -> list[str]:
+    """One row of the table."""
+    stock, ours = by_tool["make"], by_tool["hashmake"]
+    return [
+        label,
+        spread([u.wall for u in stock]),
+        spread([u.wall for u in ours]),
+        f"{min(u.wall for u in ours) / min(u.wall for u in stock):.3f}",
+        spread([u.cpu for u in stock]),
+        spread([u.cpu for u in ours]),
+        f"{min(u.cpu for u in ours) / min(u.cpu for u in stock):.3f}",
+        megabytes(max(u.own_rss for u in ours)),
+    ]
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("source", help="directory or tarball of the kernel")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--repeat", type=int, default=3, help="builds of each row but cold")
+    parser.add_argument("-j", dest="jobs", type=int, default=2)
+    parser.add_argument("--work", help="directory for the copy (default: a temporary one)")
+    chosen = parser.parse_args()
+    print(measure.origin())
+    with tempfile.TemporaryDirectory(prefix="hashmake-bench-", dir=chosen.work) as work:
+        bench = prepare(chosen.source, os.path.realpath(work), chosen.jobs)
+        found = measured(bench, chosen.rows, chosen.repeat)
+        labels = {
+            "few": f"few ({bench.few}, {bench.users[bench.few]} users)",
+            "many": f"many (include/linux/list.h, {bench.users['include/linux/list.h']} users)",
+        }
+        header = "row|make wall s|hashmake wall s|ratio|make CPU s|hashmake CPU s|ratio|peak MB"
+        rows = [line(labels.get(row, row), found[row]) for row in ROWS if row in found and row in chosen.rows]
+        print(measure.table(header.split("|"), rows))
+        print(f"state on disk: {megabytes(measure.state_size(bench.out('hashmake')))} MB")
+
+
+if __name__ == "__main__":
+    main()
