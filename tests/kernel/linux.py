@@ -1,0 +1,261 @@
+"""A Linux source tree in a cache directory: unpack, edit, build with the tool under test, compare with stock make.
+
+Everything is built at the same paths, so nothing but the builds themselves can differ. What a clean stock make gives
+takes a minute to find out; it is kept on disk under a digest of all that goes into it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2e import tool
+
+from .edits import ALL, NONE, Edit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ARCHIVE = Path("/usr/src/linux-source-6.1.tar.xz")
+# Read once at import: tests/conftest.py clears these for every test.
+CACHE = Path(os.environ.get("HASHMAKE_LINUX", "~/.cache/hashmake-tests")).expanduser()
+EVERYTHING = "HASHMAKE_KERNEL_ALL" in os.environ
+PINNED = {
+    "KBUILD_BUILD_TIMESTAMP": "Mon Jan 1 00:00:00 UTC 2024",
+    "KBUILD_BUILD_USER": "user",
+    "KBUILD_BUILD_HOST": "host",
+    "KBUILD_BUILD_VERSION": "1",
+}
+PATIENCE = 1500
+PLAIN_PATH = "/usr/bin:/bin"
+IMAGES = ("vmlinux", "arch/x86/boot/bzImage")
+Products = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Built:
+    """One build: how it ended, and which compilers and linkers ran."""
+
+    status: int
+    text: str
+    runs: list[str]
+
+    def objects(self) -> list[str]:
+        """The objects that were compiled from sources of the kernel, probes for compiler options left out."""
+        return [line.split(" -o ")[1].split()[0] for line in self.runs if " -c -o " in line and "/dev/null" not in line]
+
+    def links(self) -> list[str]:
+        """The runs of ld that made a vmlinux."""
+        return [line for line in self.runs if line.startswith("ld ") and "vmlinux" in line]
+
+
+@dataclass
+class Linux:
+    """One source tree with its output directory; `out` is the source tree itself when it is built in-tree."""
+
+    source: Path
+    out: Path
+    option: str = ""  # one CONFIG_ name that is switched on beyond tinyconfig
+    compiler: str = "gcc"
+
+    @property
+    def in_tree(self) -> bool:
+        """Whether products lie among the sources."""
+        return self.source == self.out
+
+    # -- editing ------------------------------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Take back every edit of this list, also those that a killed test left behind."""
+        for edit in ALL:
+            for path in edit.added:
+                (self.source / path).unlink(missing_ok=True)
+            for path in edit.changed:
+                if self._pristine(path).exists():
+                    _replace(self.source / path, self._pristine(path).read_text())
+
+    def apply(self, edit: Edit) -> None:
+        """Make the sources those of `edit` and no other."""
+        self.restore()
+        for path in edit.changed:
+            kept = self._pristine(path)
+            if not kept.exists():
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.source / path, kept)
+            _replace(self.source / path, edit.text(path, kept.read_text()))
+        for path, text in edit.added.items():
+            _replace(self.source / path, text)
+
+    @contextmanager
+    def edited(self, edit: Edit) -> Iterator[None]:
+        """The sources with `edit`, and afterwards without it."""
+        self.apply(edit)
+        try:
+            yield
+        finally:
+            self.restore()
+
+    def _pristine(self, path: str) -> Path:
+        return CACHE / "pristine" / path
+
+    # -- building -----------------------------------------------------------------------------------------------
+
+    def start(self, *goals: str, **variables: str) -> subprocess.Popen[bytes]:
+        """Start a build with the tool under test; its output goes to the file build.log."""
+        with (CACHE / "build.log").open("wb") as log:
+            return self._popen(tool.build_command(), goals, log, f"{CACHE}/bin:{PLAIN_PATH}", variables)
+
+    def build(self, *goals: str, **variables: str) -> Built:
+        """Build with the tool under test; it must succeed."""
+        before = len(logged())
+        status = self.start(*goals, **variables).wait(PATIENCE)
+        text = (CACHE / "build.log").read_text(errors="replace")
+        assert status == 0, text[-4000:]
+        return Built(status, text, logged()[before:])
+
+    def stock(self, *goals: str, **variables: str) -> None:
+        """Build with stock make, unseen by the tool under test."""
+        with (CACHE / "stock.log").open("wb") as log:
+            status = self._popen(["make"], goals, log, PLAIN_PATH, variables).wait(PATIENCE)
+        assert status == 0, (CACHE / "stock.log").read_text(errors="replace")[-4000:]
+
+    def start_over(self) -> None:
+        """Remove all products and write tinyconfig's .config with the tool under test."""
+        self.clear()
+        self.build("tinyconfig")
+        self.switch()
+
+    def switch(self) -> None:
+        """Edit .config by hand so that it has `option` on."""
+        off, on = f"# {self.option} is not set\n", f"{self.option}=y\n"
+        config = self.out / ".config"
+        text = config.read_text()
+        if self.option and on not in text:
+            assert off in text, f"tinyconfig does not offer {self.option}"
+            _replace(config, text.replace(off, on))
+
+    def clear(self) -> None:
+        """A tree as unpacked."""
+        if self.in_tree:
+            shutil.rmtree(self.out / ".hashmake", ignore_errors=True)
+            self.stock("mrproper")
+        else:
+            shutil.rmtree(self.out, ignore_errors=True)
+            self.out.mkdir(parents=True)
+
+    def log(self) -> dict[str, Any]:
+        """`hashmake log --json` of the last build."""
+        command = tool.verb_command("log", "--json")
+        done = subprocess.run(command, cwd=self.out, env=self._environment(PLAIN_PATH), capture_output=True, check=True)
+        record: dict[str, Any] = json.loads(done.stdout)
+        return record
+
+    def _popen(
+        self, command: list[str], goals: tuple[str, ...], log: Any, path: str, variables: dict[str, str]
+    ) -> subprocess.Popen[bytes]:
+        where = [] if self.in_tree else [f"O={self.out}"]
+        compiler = [] if self.compiler == "gcc" else [f"CC={self.compiler}"]
+        words = [*command, f"-j{os.cpu_count()}", *where, *compiler, *goals]
+        environment = {**self._environment(path), **variables}
+        return subprocess.Popen(
+            words, cwd=self.source, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+
+    def _environment(self, path: str) -> dict[str, str]:
+        base = {"PATH": path, "HOME": str(CACHE / "home"), "LC_ALL": "C", **PINNED}
+        return {**base, "PYTHONPATH": tool.python_path()} if tool.python_path() else base
+
+    # -- judging ------------------------------------------------------------------------------------------------
+
+    def check(self, edit: Edit = NONE, *goals: str, **variables: str) -> None:
+        """vmlinux, bzImage and every object are those of a clean stock make of the sources as they are now."""
+        clean = self.oracle(edit, goals, variables)
+        built = self.products()
+        wrong = sorted(path for path in built.keys() | clean.keys() if built.get(path) != clean.get(path))
+        assert not wrong, f"{len(wrong)} products differ from a clean build's: {wrong[:20]}"
+
+    def oracle(self, edit: Edit, goals: tuple[str, ...], variables: dict[str, str]) -> Products:
+        """What stock make makes from nothing, computed once and kept in the cache."""
+        kept = CACHE / "oracles" / f"{self._key(edit, goals, variables)}.json"
+        if not kept.exists():
+            products = self._clean_build(edit, goals, variables)
+            kept.parent.mkdir(exist_ok=True)
+            kept.with_suffix(".new").write_text(json.dumps(products))
+            kept.with_suffix(".new").rename(kept)
+        found: Products = json.loads(kept.read_text())
+        return found
+
+    def products(self) -> Products:
+        """Every object and image with its digest."""
+        paths = [*self.out.rglob("*.o"), *(self.out / image for image in IMAGES)]
+        present = [path for path in paths if path.is_file() and ".hashmake" not in path.parts]
+        return {str(path.relative_to(self.out)): sha256(path.read_bytes()).hexdigest() for path in present}
+
+    def _clean_build(self, edit: Edit, goals: tuple[str, ...], variables: dict[str, str]) -> Products:
+        kept = self.out.with_name("kept")
+        shutil.rmtree(kept, ignore_errors=True)
+        self.out.rename(kept)
+        try:
+            self._fresh(kept, edit)
+            self.stock("tinyconfig")
+            self.switch()
+            self.stock(*goals, **variables)
+            return self.products()
+        finally:
+            shutil.rmtree(self.out)
+            kept.rename(self.out)
+
+    def _fresh(self, kept: Path, edit: Edit) -> None:
+        if not self.in_tree:
+            self.out.mkdir()
+            return
+        subprocess.run(["cp", "-a", kept, self.out], check=True)
+        shutil.rmtree(self.out / ".hashmake", ignore_errors=True)
+        self.stock("mrproper")
+        self.apply(edit)
+
+    def _key(self, edit: Edit, goals: tuple[str, ...], variables: dict[str, str]) -> str:
+        compiler = Path(self.compiler).read_text() if "/" in self.compiler else ""
+        version = subprocess.run(["gcc", "--version"], capture_output=True, check=True).stdout.decode()
+        parts = (edit, goals, sorted(variables.items()), self.compiler, compiler, version, self.option)
+        place = (self.source, self.out, ARCHIVE.stat().st_size, PINNED)
+        return sha256(repr((parts, place)).encode()).hexdigest()[:32]
+
+
+def unpack() -> None:
+    """The archive's tree in the cache, once; a directory left by an interrupted unpacking is not taken for it."""
+    if not (CACHE / "linux").exists():
+        new = CACHE / "linux.new"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        subprocess.run(["tar", "xf", ARCHIVE, "-C", new, "--strip-components=1"], check=True)
+        new.rename(CACHE / "linux")
+
+
+def prepare() -> None:
+    """The directory of logging compilers and the empty log."""
+    (CACHE / "home").mkdir(parents=True, exist_ok=True)
+    (CACHE / "runs.log").write_text("")
+    shutil.rmtree(CACHE / "bin", ignore_errors=True)
+    (CACHE / "bin").mkdir()
+    shim = tool.compile_shim(CACHE)
+    for name in ("gcc", "ld"):
+        os.link(shim, CACHE / "bin" / name)
+
+
+def logged() -> list[str]:
+    """Every run of a logged tool so far."""
+    return (CACHE / "runs.log").read_text(errors="replace").splitlines()
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file unless it holds this text already."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
