@@ -1,0 +1,132 @@
+/* environ.c: the environment: what programs ask of it, and keeping our own variables in it across exec. */
+#include "interpose.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sys.h"
+
+const char *hm_env_get(char *const env[], const char *name) {
+    size_t n = hm_len(name);
+    for (; env && *env; env++)
+        if (**env == *name && strncmp(*env, name, n) == 0 && (*env)[n] == '=') return *env + n + 1;
+    return NULL;
+}
+
+/* ---- our variables across exec ---- */
+static const char *ours_in(const char *preload) {
+    size_t n = hm_len(hm.library);
+    for (const char *s = preload; s && (s = strstr(s, hm.library)); s += n) {
+        bool starts = s == preload || s[-1] == ':' || s[-1] == ' ';
+        if (starts && (!s[n] || s[n] == ':' || s[n] == ' ')) return s;
+    }
+    return NULL;
+}
+
+struct found {
+    size_t count;
+    const char *run, *step, *make, *preload;
+};
+
+static struct found look(char *const env[]) {
+    struct found f = {0};
+    for (; env && env[f.count]; f.count++) {
+        const char *s = env[f.count];
+        if (s[0] == 'H' && hm_starts(s, "HASHMAKE_RUN=")) f.run = s;
+        if (s[0] == 'H' && hm_starts(s, "HASHMAKE_STEP=")) f.step = s;
+        if (s[0] == 'H' && hm_starts(s, "HASHMAKE_MAKE=")) f.make = s;
+        if (s[0] == 'L' && hm_starts(s, "LD_PRELOAD=")) f.preload = s;
+    }
+    return f;
+}
+
+static bool right(const char *var, const char *value) {
+    return var && hm_same(strchr(var, '=') + 1, value);
+}
+
+static const char *make_name(void) {
+    return hm_env_get(environ, "HASHMAKE_MAKE");
+}
+
+size_t hm_env_room(char *const env[], bool drop) {
+    struct found f = look(env);
+    const char *ours = f.preload && hm.library ? ours_in(f.preload + 11) : NULL;
+    const char *make = make_name();
+    bool preload_right = drop ? !ours : !hm.library || ours;
+    if (right(f.run, hm.run) && right(f.step, hm.stepname) && preload_right && (f.make || !make)) return 0;
+    return (f.count + 5) * sizeof(char *) + sizeof hm.run + sizeof hm.stepname + 128 + (make ? hm_len(make) : 0) +
+           (hm.library ? hm_len(hm.library) : 0) + (f.preload ? hm_len(f.preload) : 0);
+}
+
+static char *add(char *at, const char *s, size_t n) {
+    memcpy(at, s, n);
+    at[n] = 0;
+    return at + n;
+}
+
+char **hm_env_fix(char *const env[], bool drop, void *room) {
+    struct found f = look(env);
+    char **now = room, *text = (char *)(now + f.count + 5);
+    size_t n = 0;
+    for (size_t i = 0; i < f.count; i++)
+        if (env[i] != f.run && env[i] != f.step && env[i] != f.preload) now[n++] = env[i];
+    now[n++] = text;
+    text = add(add(text, "HASHMAKE_RUN=", 13), hm.run, hm_len(hm.run)) + 1;
+    now[n++] = text;
+    text = add(add(text, "HASHMAKE_STEP=", 14), hm.stepname, hm_len(hm.stepname)) + 1;
+    const char *make = make_name();
+    if (make && !f.make) {
+        now[n++] = text;
+        text = add(add(text, "HASHMAKE_MAKE=", 14), make, hm_len(make)) + 1;
+    }
+    const char *old = f.preload ? f.preload + 11 : "";
+    const char *ours = hm.library ? ours_in(old) : NULL;
+    if (drop ? ours == NULL && f.preload : ours != NULL || (!hm.library && f.preload)) {
+        now[n++] = (char *)(uintptr_t)f.preload;
+    } else if (drop && ours) { /* ld.so of another architecture would complain about us */
+        size_t before = (size_t)(ours - old);
+        const char *after = ours + hm_len(hm.library);
+        if (before + hm_len(after) > 0) {
+            now[n++] = text;
+            text = add(add(add(text, "LD_PRELOAD=", 11), old, before), after, hm_len(after)) + 1;
+        }
+    } else if (!drop && hm.library) {
+        now[n++] = text;
+        text = add(add(text, "LD_PRELOAD=", 11), old, hm_len(old));
+        if (*old) text = add(text, ":", 1);
+        add(text, hm.library, hm_len(hm.library));
+    }
+    now[n] = NULL;
+    return now;
+}
+
+/* ---- what kind of program this is ---- */
+static bool one_of(const char *list, const char *name, size_t n) {
+    for (const char *s = list; (s = strstr(s, name)); s++)
+        if (s[-1] == ' ' && s[n] == ' ') return true;
+    return false;
+}
+
+void hm_name_program(void) {
+    const char *base = hm_base(hm.program);
+    size_t n = hm_len(base);
+    const char *make = make_name();
+    hm.make = one_of(" make gmake gnumake ", base, n) || (make && hm_same(make, hm.program));
+    hm.shell = n && one_of(" sh dash bash ksh ksh93 mksh zsh ash ", base, n);
+}
+
+/* ---- what programs ask ---- */
+static void asked(const char *name) {
+    if (hm.state != HM_ON || !name || hm_starts(name, "LD_") || hm_starts(name, "HASHMAKE_") || hm_starts(name, "MALLOC_")) return;
+    hm_emit_text(HM_GETENV, name, hm_len(name));
+}
+
+HM_API char *getenv(const char *name) {
+    asked(name);
+    return NEXT(getenv)(name);
+}
+
+HM_API char *secure_getenv(const char *name) {
+    asked(name);
+    return NEXT(secure_getenv)(name);
+}

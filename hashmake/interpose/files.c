@@ -1,0 +1,163 @@
+/* files.c: opening and creating files by descriptor. */
+#include "interpose.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "sys.h"
+
+static bool writes(int flags) {
+    return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
+static bool unnamed(int flags) {
+    return (flags & O_TMPFILE) == O_TMPFILE;
+}
+
+int hm_open_begin(struct hm_open *o, int dirfd, const char *path, int flags) {
+    o->flags = flags;
+    o->absent = false;
+    o->on = hm_resolve(&o->path, dirfd, path);
+    if (!o->on) {
+        if (path && *path == '/' && !(flags & O_PATH) && (flags & O_ACCMODE) != O_WRONLY && hm_same(path, "/dev/tty"))
+            hm_unseen_here("terminal");
+        return 0;
+    }
+    if (unnamed(flags)) {
+        o->on = false;
+        return 0;
+    }
+    if (flags & O_PATH) return hm_gate(&o->path, HM_LOOKING);
+    if (!writes(flags) && !(flags & O_CREAT)) return hm_gate(&o->path, HM_READING);
+    if (!(flags & O_NOFOLLOW) && !((flags & O_CREAT) && (flags & O_EXCL))) {
+        /* What is written is the file behind a link, and that is what others know it by. */
+        int end = hm_follow(&o->path);
+        if (end < 0) {
+            o->on = false;
+            return 0;
+        }
+        o->absent = end == ENOENT;
+    }
+    unsigned state = o->path.state;
+    if (state == HM_V_HIDDEN) o->absent = true;
+    if (state == HM_V_AHEAD && o->absent && !(flags & O_TRUNC)) o->absent = false; /* the supervisor will put it there */
+    if (!(flags & O_CREAT)) return hm_gate(&o->path, flags & O_TRUNC && state == HM_V_AHEAD && !o->absent ? HM_REPLACING : HM_CHANGING);
+    if (state == HM_V_AHEAD && !(flags & O_TRUNC)) return hm_gate(&o->path, HM_CHANGING);
+    return hm_gate(&o->path, o->absent || (flags & (O_TRUNC | O_EXCL)) ? HM_REPLACING : HM_CHANGING);
+}
+
+static void opened(struct hm_open *o, int fd) {
+    struct hm_path *p = &o->path;
+    int flags = o->flags;
+    if (flags & (O_PATH | O_DIRECTORY)) {
+        hm_emit(HM_STAT, p);
+        return;
+    }
+    if (!writes(flags) && !o->absent) {
+        if (hm.shell) hm_emit(HM_SCRIPT, p);
+        if (!hm_fresh(HM_READ, p)) return;
+        struct stat st;
+        bool dir = hm_sys_fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+        hm_emit(dir ? HM_STAT : HM_READ, p);
+        return;
+    }
+    bool fresh = (flags & O_TRUNC) || ((flags & O_CREAT) && (flags & O_EXCL));
+    if (!fresh) hm_emit(o->absent ? HM_ABSENT : HM_READ, p);
+    hm_emit(HM_WRITE, p);
+    if (fresh || o->absent) hm_live(p);
+}
+
+void hm_open_end(struct hm_open *o, int fd, int err) {
+    if (!o->on) return;
+    if (fd >= 0)
+        opened(o, fd);
+    else if (err == ENOENT || err == ENOTDIR || err == ELOOP)
+        hm_absent(err, &o->path);
+    else if (err == EEXIST)
+        hm_emit(HM_LSTAT, &o->path);
+}
+
+int hm_do_openat(int dirfd, const char *path, int flags, mode_t mode, int (*next)(int, const char *, int, ...)) {
+    struct hm_open o;
+    int err = hm_open_begin(&o, dirfd, path, flags);
+    if (err) {
+        errno = err;
+        return -1;
+    }
+    int fd = next(dirfd, path, flags, mode);
+    hm_open_end(&o, fd, errno);
+    return fd;
+}
+
+static int do_open(const char *path, int flags, mode_t mode, int (*next)(const char *, int, ...)) {
+    struct hm_open o;
+    int err = hm_open_begin(&o, AT_FDCWD, path, flags);
+    if (err) {
+        errno = err;
+        return -1;
+    }
+    int fd = next(path, flags, mode);
+    hm_open_end(&o, fd, errno);
+    return fd;
+}
+
+#define MODE_OF(flags)                                   \
+    mode_t mode = 0;                                     \
+    if ((flags) & O_CREAT || unnamed(flags)) {           \
+        va_list ap;                                      \
+        va_start(ap, flags);                             \
+        mode = va_arg(ap, mode_t);                       \
+        va_end(ap);                                      \
+    }
+#define OPEN(name)                                       \
+    int name(const char *path, int flags, ...);          \
+    HM_API int name(const char *path, int flags, ...) {  \
+        MODE_OF(flags)                                   \
+        return do_open(path, flags, mode, NEXT(name));   \
+    }
+#define OPENAT(name)                                     \
+    int name(int dirfd, const char *path, int flags, ...); \
+    HM_API int name(int dirfd, const char *path, int flags, ...) { \
+        MODE_OF(flags)                                   \
+        return hm_do_openat(dirfd, path, flags, mode, NEXT(name)); \
+    }
+OPEN(open)
+OPEN(open64)
+OPEN(__open)
+OPEN(__open64)
+OPEN(__open_nocancel)
+OPEN(__open64_nocancel)
+OPENAT(openat)
+OPENAT(openat64)
+
+/* What -D_FORTIFY_SOURCE makes of open without a mode. */
+#define OPEN_2(name)                                     \
+    int name(const char *path, int flags);               \
+    HM_API int name(const char *path, int flags) {       \
+        return do_open(path, flags, 0, (int (*)(const char *, int, ...))NEXT(name)); \
+    }
+#define OPENAT_2(name)                                   \
+    int name(int dirfd, const char *path, int flags);    \
+    HM_API int name(int dirfd, const char *path, int flags) { \
+        return hm_do_openat(dirfd, path, flags, 0, (int (*)(int, const char *, int, ...))NEXT(name)); \
+    }
+OPEN_2(__open_2)
+OPEN_2(__open64_2)
+OPENAT_2(__openat_2)
+OPENAT_2(__openat64_2)
+
+#define CREAT(name)                                      \
+    HM_API int name(const char *path, mode_t mode) {     \
+        struct hm_open o;                                \
+        int err = hm_open_begin(&o, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC); \
+        if (err) {                                       \
+            errno = err;                                 \
+            return -1;                                   \
+        }                                                \
+        int fd = NEXT(name)(path, mode);                 \
+        hm_open_end(&o, fd, errno);                      \
+        return fd;                                       \
+    }
+CREAT(creat)
+CREAT(creat64)

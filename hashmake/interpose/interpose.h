@@ -1,0 +1,166 @@
+/* interpose.h: what the interposer's own files share; nothing of it is seen outside the library.
+ *
+ * Rules of this library: no allocation, no stdio, no locks, no abort, errno untouched. Our own work goes through raw
+ * system calls (sys.h), because a libc call would set errno and might come back into one of our wrappers. */
+#ifndef HM_INTERPOSE_H
+#define HM_INTERPOSE_H
+/* The build may ask for fortified or 64-bit-only names; both would rename the functions we define. */
+#undef _FORTIFY_SOURCE
+#undef _FILE_OFFSET_BITS
+#undef _TIME_BITS
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "events.h"
+
+#define HM_API __attribute__((visibility("default")))
+#define HM_LIKELY(x) __builtin_expect(!!(x), 1)
+#define HM_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* The next definition of a libc function, looked up on first use: most processes call a handful of them. */
+void *hm_next(const char *name);
+#define NEXT(name)                                                  \
+    ({                                                              \
+        static __typeof__(&name) next_;                             \
+        if (HM_UNLIKELY(!next_)) *(void **)&next_ = hm_next(#name); \
+        next_;                                                      \
+    })
+
+/* ---- the process (start.c) ---- */
+enum { HM_UNTRIED, HM_STARTING, HM_ON, HM_OFF };
+struct hm_process {
+    int state;
+    bool make;   /* this is GNU make */
+    bool shell;  /* files it reads are scripts: HM_SCRIPT */
+    bool hold;   /* make's echo may be held back */
+    bool reload; /* a dlopen has begun: name the new objects at the next occasion */
+    pid_t pid;   /* of the process that our start or fork wrapper saw; another one is a vfork child */
+    pid_t born;  /* of the process whose start ran, not changed by fork */
+    struct hm_trace *trace;
+    struct hm_view *view;
+    struct hm_entry *entries;
+    uint64_t *dirs; /* the view's directory cache */
+    uint64_t window;
+    uint32_t step;
+    const char *library; /* our own path, as ld.so has it */
+    char run[256];
+    char stepname[24];
+    char program[1024]; /* /proc/self/exe */
+};
+extern struct hm_process hm;
+bool hm_start(void);
+static inline bool hm_on(void) {
+    int state = __atomic_load_n(&hm.state, __ATOMIC_ACQUIRE);
+    return HM_LIKELY(state == HM_ON) || (state == HM_UNTRIED && hm_start());
+}
+void hm_loaded(void); /* HM_READ for every object that is mapped now */
+pid_t hm_pid(void);   /* the real one, from the kernel */
+
+/* ---- paths (path.c) ---- */
+#define HM_PATH 4096
+struct hm_path {
+    uint64_t hash, dirhash;
+    size_t len;
+    struct hm_entry *entry; /* the view's, or NULL */
+    unsigned state;         /* HM_V_NONE unless the clean view is on */
+    char s[HM_PATH + 256];
+};
+/* False: nothing to record (interposer off, /proc and the like, no path); the call goes ahead untouched. */
+bool hm_resolve(struct hm_path *p, int dirfd, const char *path);
+bool hm_resolve_fd(struct hm_path *p, int fd); /* the file behind a descriptor */
+void hm_settle(struct hm_path *p);             /* hash and view entry for the string in p->s */
+/* If the last component is a link: HM_LSTAT for it and p becomes what it points to, and so on. Returns 0 when the end
+ * exists, ENOENT when it doesn't, -1 when the end is not to be recorded. */
+int hm_follow(struct hm_path *p);
+void hm_cwd_changed(void);
+void hm_links_changed(void); /* directory cache: a link appeared or went, a directory was moved or removed */
+
+/* ---- trace (trace.c) ---- */
+bool hm_map_trace(void);
+void hm_lost(void);
+void hm_emit(char kind, const struct hm_path *p);
+void hm_emit_text(char kind, const char *text, size_t len);
+void hm_emit_pair(const struct hm_path *from, const struct hm_path *to);
+bool hm_fresh(char kind, const struct hm_path *p); /* not sent yet; does not send it */
+void hm_absent(int err, const struct hm_path *p);  /* HM_ABSENT if err is one of those */
+void hm_unseen(const char *why, const char *program);
+void hm_unseen_here(const char *why); /* ... in this very program, once */
+
+/* ---- view (view.c) ---- */
+uint64_t hm_hash(const char *s, size_t len);
+bool hm_map_view(void);
+struct hm_entry *hm_find(uint64_t hash);
+enum hm_use { HM_LOOKING, HM_READING, HM_CHANGING, HM_REPLACING, HM_REMOVING };
+/* The errno with which the clean view lets this use fail, or 0. Brings AHEAD files to disk, removes hidden ones that are
+ * about to be replaced. */
+int hm_gate(struct hm_path *p, enum hm_use use);
+void hm_live(struct hm_path *p); /* the path was made by this step: visible from now on */
+void hm_want(const struct hm_path *p);
+bool hm_timed(void); /* times are logical in this process */
+struct timespec;
+void hm_time(const struct hm_path *p, struct timespec *t); /* p may be NULL: a file without entry */
+
+/* ---- supervisor's socket (socket.c) ---- */
+void hm_tell(uint8_t type, const char *payload, size_t len); /* and wait for the ACK */
+
+/* ---- opening (files.c) ---- */
+struct hm_open {
+    struct hm_path path;
+    int flags;
+    bool on, absent;
+};
+int hm_open_begin(struct hm_open *o, int dirfd, const char *path, int flags); /* errno to fail with, or 0 */
+void hm_open_end(struct hm_open *o, int fd, int err);
+int hm_do_openat(int dirfd, const char *path, int flags, mode_t mode, int (*next)(int, const char *, int, ...));
+
+/* ---- programs (program.c) ---- */
+enum hm_image { HM_IMG_OTHER, HM_IMG_TRACED, HM_IMG_FOREIGN, HM_IMG_UNSEEN };
+/* Records the reads that executing this file makes; tells whether the interposer will come up in it. */
+enum hm_image hm_examine(struct hm_path *p);
+
+/* ---- make (make.c, echo.c) ---- */
+void hm_make_start(void);
+bool hm_make_child(void);      /* this process was forked by make and is about to become a step */
+bool hm_launches(const char *path); /* the launcher can be started in place of this program */
+struct hm_launch {
+    const char *launcher, *echo;
+    char option[3];
+};
+size_t hm_launch_words(char *const argv[]);
+void hm_launch_fill(struct hm_launch *l, const char **words, const char *path, char *const argv[]);
+void hm_echo_start(void);
+void hm_make_flush(void); /* held-back text goes out for real */
+enum hm_echo { HM_ECHO_NONE, HM_ECHO_LINE, HM_ECHO_TEXT };
+enum hm_echo hm_echo_take(char *const argv[], const char **text); /* or sends it out, if it is not this command's */
+
+/* ---- environment (environ.c) ---- */
+extern char **environ;
+size_t hm_env_room(char *const env[], bool drop); /* bytes needed for a repaired environment; 0: it is fine as it is */
+char **hm_env_fix(char *const env[], bool drop, void *room);
+const char *hm_env_get(char *const env[], const char *name);
+void hm_name_program(void); /* what kind of program this is: make, a shell, one that takes all of environ */
+
+static inline size_t hm_len(const char *s) {
+    const char *e = s;
+    while (*e) e++;
+    return (size_t)(e - s);
+}
+static inline bool hm_same(const char *a, const char *b) {
+    while (*a && *a == *b) a++, b++;
+    return *a == *b;
+}
+static inline bool hm_starts(const char *s, const char *prefix) {
+    while (*prefix && *s == *prefix) s++, prefix++;
+    return !*prefix;
+}
+static inline const char *hm_base(const char *path) {
+    const char *base = path;
+    for (; *path; path++)
+        if (*path == '/') base = path + 1;
+    return base;
+}
+#endif

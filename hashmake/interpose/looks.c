@@ -1,0 +1,249 @@
+/* looks.c: the calls that only look: stat, access, readlink, realpath. */
+#include "interpose.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "sys.h"
+
+/* A look: resolved and gated before the call, recorded after it. */
+struct look {
+    struct hm_path path;
+    bool on;
+};
+
+static int look_begin(struct look *l, int dirfd, const char *path) {
+    l->on = hm_resolve(&l->path, dirfd, path);
+    return l->on ? hm_gate(&l->path, HM_LOOKING) : 0;
+}
+
+/* True: the call is to be made again, an AHEAD file has been put on disk. */
+static bool look_again(struct look *l, int r, int err) {
+    if (r == 0 || !l->on || l->path.state != HM_V_AHEAD || err != ENOENT || hm.make) return false;
+    hm_want(&l->path);
+    return true;
+}
+
+static void look_end(struct look *l, char kind, int r, int err) {
+    if (!l->on) return;
+    if (r >= 0)
+        hm_emit(kind, &l->path);
+    else
+        hm_absent(err, &l->path);
+}
+
+/* make asks about files that the clean view says are there while the disk does not have them (yet). */
+static bool made_up(const struct look *l, int r, int err) {
+    return r != 0 && err == ENOENT && hm.make && l->on && l->path.state == HM_V_AHEAD;
+}
+
+static void make_up(struct stat *st) {
+    __builtin_memset(st, 0, sizeof *st);
+    st->st_mode = S_IFREG | 0644;
+    st->st_nlink = 1;
+    st->st_size = 1;
+    st->st_blksize = 4096;
+    st->st_blocks = 8;
+}
+
+/* For make, a link stands for what it points to: that is where the view's entry may be. Returns ENOENT when it is hidden. */
+static int make_follows(struct look *l) {
+    if (!hm.make || !hm.view || l->path.entry || !(hm.view->flags & (HM_VF_HIDE | HM_VF_TIME))) return 0;
+    struct look end;
+    end.path.len = l->path.len;
+    end.path.entry = NULL;
+    end.path.state = HM_V_NONE;
+    end.path.hash = l->path.hash;
+    __builtin_memcpy(end.path.s, l->path.s, l->path.len + 1);
+    if (hm_follow(&end.path) != 0 || end.path.hash == l->path.hash) return 0;
+    l->path.entry = end.path.entry;
+    return hm_gate(&end.path, HM_LOOKING);
+}
+
+static int stat_end(struct look *l, char kind, int r, struct stat *st) {
+    if (made_up(l, r, errno)) {
+        make_up(st);
+        r = 0;
+    }
+    if (r == 0 && kind == HM_STAT && l->on) {
+        int err = make_follows(l);
+        if (err) {
+            errno = err;
+            r = -1;
+        }
+    }
+    look_end(l, kind, r, errno);
+    if (r == 0 && hm_timed()) hm_time(l->on ? &l->path : NULL, &st->st_mtim);
+    return r;
+}
+
+#define LOOK(dirfd, path)                                \
+    struct look l;                                       \
+    int err = look_begin(&l, dirfd, path);               \
+    if (err) {                                           \
+        errno = err;                                     \
+        return -1;                                       \
+    }
+#define AGAIN(call)                                      \
+    int r = call;                                        \
+    if (HM_UNLIKELY(r != 0) && look_again(&l, r, errno)) r = call;
+
+/* struct stat and struct stat64 are the same on the 64-bit machines we know. */
+_Static_assert(sizeof(struct stat) == sizeof(struct stat64), "two layouts of struct stat");
+#define STAT(name, type, kind)                           \
+    HM_API int name(const char *path, struct type *st) { \
+        LOOK(AT_FDCWD, path)                             \
+        AGAIN(NEXT(name)(path, st))                      \
+        return stat_end(&l, kind, r, (struct stat *)st); \
+    }
+STAT(stat, stat, HM_STAT)
+STAT(stat64, stat64, HM_STAT)
+STAT(lstat, stat, HM_LSTAT)
+STAT(lstat64, stat64, HM_LSTAT)
+
+#define XSTAT(name, type, kind)                          \
+    int name(int version, const char *path, struct type *st); \
+    HM_API int name(int version, const char *path, struct type *st) { \
+        LOOK(AT_FDCWD, path)                             \
+        AGAIN(NEXT(name)(version, path, st))             \
+        return stat_end(&l, kind, r, (struct stat *)st); \
+    }
+XSTAT(__xstat, stat, HM_STAT)
+XSTAT(__xstat64, stat64, HM_STAT)
+XSTAT(__lxstat, stat, HM_LSTAT)
+XSTAT(__lxstat64, stat64, HM_LSTAT)
+
+static char kind_of(int flags) {
+    return flags & AT_SYMLINK_NOFOLLOW ? HM_LSTAT : HM_STAT;
+}
+
+#define FSTATAT(name, type)                              \
+    HM_API int name(int dirfd, const char *path, struct type *st, int flags) { \
+        LOOK(dirfd, path)                                \
+        AGAIN(NEXT(name)(dirfd, path, st, flags))        \
+        return stat_end(&l, kind_of(flags), r, (struct stat *)st); \
+    }
+FSTATAT(fstatat, stat)
+FSTATAT(fstatat64, stat64)
+
+#define FXSTATAT(name, type)                             \
+    int name(int version, int dirfd, const char *path, struct type *st, int flags); \
+    HM_API int name(int version, int dirfd, const char *path, struct type *st, int flags) { \
+        LOOK(dirfd, path)                                \
+        AGAIN(NEXT(name)(version, dirfd, path, st, flags)) \
+        return stat_end(&l, kind_of(flags), r, (struct stat *)st); \
+    }
+FXSTATAT(__fxstatat, stat)
+FXSTATAT(__fxstatat64, stat64)
+
+/* Looking at an open file tells nothing that the open did not; only the times that make sees have to agree. */
+static int fstat_end(int fd, int r, struct stat *st) {
+    if (r != 0 || !hm.make || !hm_timed() || !(S_ISREG(st->st_mode) || S_ISDIR(st->st_mode))) return r;
+    struct hm_path p;
+    hm_time(hm_resolve_fd(&p, fd) ? &p : NULL, &st->st_mtim);
+    return r;
+}
+#define FSTAT(name, type)                                \
+    HM_API int name(int fd, struct type *st) {           \
+        return fstat_end(fd, NEXT(name)(fd, st), (struct stat *)st); \
+    }
+FSTAT(fstat, stat)
+FSTAT(fstat64, stat64)
+#define FXSTAT(name, type)                               \
+    int name(int version, int fd, struct type *st);      \
+    HM_API int name(int version, int fd, struct type *st) { \
+        return fstat_end(fd, NEXT(name)(version, fd, st), (struct stat *)st); \
+    }
+FXSTAT(__fxstat, stat)
+FXSTAT(__fxstat64, stat64)
+
+HM_API int statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *stx) {
+    LOOK(dirfd, path)
+    AGAIN(NEXT(statx)(dirfd, path, flags, mask, stx))
+    if (made_up(&l, r, errno)) {
+        __builtin_memset(stx, 0, sizeof *stx);
+        stx->stx_mask = STATX_BASIC_STATS;
+        stx->stx_mode = S_IFREG | 0644;
+        stx->stx_nlink = 1;
+        stx->stx_size = 1;
+        r = 0;
+    }
+    look_end(&l, kind_of(flags), r, errno);
+    if (r == 0 && hm_timed()) {
+        struct timespec t = {stx->stx_mtime.tv_sec, stx->stx_mtime.tv_nsec};
+        struct hm_path p;
+        bool named = l.on || (!*path && hm_resolve_fd(&p, dirfd));
+        hm_time(named ? (l.on ? &l.path : &p) : NULL, &t);
+        stx->stx_mtime.tv_sec = t.tv_sec;
+        stx->stx_mtime.tv_nsec = (uint32_t)t.tv_nsec;
+    }
+    return r;
+}
+
+static int access_end(struct look *l, int flags, int r) {
+    if (made_up(l, r, errno)) r = 0;
+    look_end(l, flags & AT_SYMLINK_NOFOLLOW ? HM_LSTAT : HM_ACCESS, r == 0 || errno == EACCES ? 0 : -1, errno);
+    return r;
+}
+#define ACCESS(name)                                     \
+    int name(const char *path, int mode);                \
+    HM_API int name(const char *path, int mode) {        \
+        LOOK(AT_FDCWD, path)                             \
+        AGAIN(NEXT(name)(path, mode))                    \
+        return access_end(&l, 0, r);                     \
+    }
+ACCESS(access)
+ACCESS(eaccess)
+ACCESS(euidaccess)
+
+HM_API int faccessat(int dirfd, const char *path, int mode, int flags) {
+    LOOK(dirfd, path)
+    AGAIN(NEXT(faccessat)(dirfd, path, mode, flags))
+    return access_end(&l, flags, r);
+}
+
+/* readlink of something that is no link (EINVAL) saw its type all the same. */
+static ssize_t readlink_end(struct look *l, ssize_t r) {
+    look_end(l, HM_LSTAT, r >= 0 || errno == EINVAL ? 0 : -1, errno);
+    return r;
+}
+#define READLINK(name, params, dirfd, ...)               \
+    ssize_t name params;                                 \
+    HM_API ssize_t name params {                         \
+        LOOK(dirfd, path)                                \
+        return readlink_end(&l, NEXT(name)(__VA_ARGS__)); \
+    }
+READLINK(readlink, (const char *path, char *buf, size_t size), AT_FDCWD, path, buf, size)
+READLINK(__readlink_chk, (const char *path, char *buf, size_t size, size_t room), AT_FDCWD, path, buf, size, room)
+READLINK(readlinkat, (int dirfd, const char *path, char *buf, size_t size), dirfd, dirfd, path, buf, size)
+READLINK(__readlinkat_chk, (int dirfd, const char *path, char *buf, size_t size, size_t room), dirfd, dirfd, path, buf, size,
+         room)
+
+/* realpath looks at every component; the directories' links are told by the walk, the last one by following it. */
+static int real_begin(struct look *l, const char *path) {
+    int err = look_begin(l, AT_FDCWD, path);
+    return err;
+}
+static char *real_end(struct look *l, char *r) {
+    int kept = errno;
+    if (l->on && !r) hm_absent(kept, &l->path);
+    if (l->on && r && hm_follow(&l->path) == 0) hm_emit(HM_LSTAT, &l->path);
+    errno = kept;
+    return r;
+}
+#define REALPATH(name, params, ...)                      \
+    char *name params;                                   \
+    HM_API char *name params {                           \
+        struct look l;                                   \
+        int err = real_begin(&l, path);                  \
+        if (err) {                                       \
+            errno = err;                                 \
+            return NULL;                                 \
+        }                                                \
+        return real_end(&l, NEXT(name)(__VA_ARGS__));    \
+    }
+REALPATH(realpath, (const char *path, char *out), path, out)
+REALPATH(__realpath_chk, (const char *path, char *out, size_t room), path, out, room)
+REALPATH(canonicalize_file_name, (const char *path), path)

@@ -1,0 +1,108 @@
+/* make.c: what is special in a GNU make process: it tells the supervisor that it starts, and its children become steps. */
+#include "interpose.h"
+
+#include <spawn.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/wait.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "sys.h"
+
+static char launcher[1024];
+static bool to_shell; /* the next child's standard output is a pipe that make reads: $(shell) */
+
+static bool find_launcher(void) {
+    if (!hm.library) return false;
+    size_t n = (size_t)(hm_base(hm.library) - hm.library);
+    if (n + sizeof HM_LAUNCHER > sizeof launcher) return false;
+    memcpy(launcher, hm.library, n);
+    memcpy(launcher + n, HM_LAUNCHER, sizeof HM_LAUNCHER);
+    return hm_sys(SYS_faccessat, AT_FDCWD, launcher, X_OK, 0) == 0;
+}
+
+void hm_make_start(void) {
+    struct hm_path p;
+    if (hm_resolve(&p, AT_FDCWD, hm.program)) hm_emit(HM_MAKE, &p);
+    hm_tell(HM_M_MAKE, (const char *)&hm.step, sizeof hm.step);
+    if (find_launcher())
+        hm_echo_start();
+    else
+        launcher[0] = 0;
+}
+
+bool hm_make_child(void) {
+    return hm.make && launcher[0] && hm_pid() != hm.born;
+}
+
+bool hm_launches(const char *path) {
+    struct hm_path p;
+    if (!launcher[0] || !path) return false;
+    if (hm_resolve(&p, AT_FDCWD, path)) {
+        if (p.state == HM_V_HIDDEN) return false; /* make has to hear that there is no such program */
+        if (p.state == HM_V_AHEAD) return true;
+    }
+    return hm_sys(SYS_faccessat, AT_FDCWD, path, X_OK, 0) == 0;
+}
+
+size_t hm_launch_words(char *const argv[]) {
+    size_t n = 0;
+    while (argv[n]) n++;
+    return n + 5;
+}
+
+void hm_launch_fill(struct hm_launch *l, const char **words, const char *path, char *const argv[]) {
+    static const char how[] = {[HM_ECHO_NONE] = '-', [HM_ECHO_LINE] = '=', [HM_ECHO_TEXT] = 'T'};
+    enum hm_echo echo = hm_echo_take(argv, &l->echo);
+    l->launcher = launcher;
+    l->option[0] = to_shell ? HM_SHELL : HM_RECIPE;
+    l->option[1] = how[echo];
+    l->option[2] = 0;
+    to_shell = false;
+    *words++ = launcher;
+    *words++ = l->option;
+    if (echo == HM_ECHO_TEXT) *words++ = l->echo;
+    *words++ = path;
+    do *words++ = *argv;
+    while (*argv++);
+}
+
+static void output_goes_to(int fd) {
+    struct stat st;
+    to_shell = hm_sys_fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+HM_API int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *acts, int fd, int newfd) {
+    if (hm.make && newfd == 1 && fd != 1) output_goes_to(fd);
+    return NEXT(posix_spawn_file_actions_adddup2)(acts, fd, newfd);
+}
+
+/* A make that forks (or vforks) by itself puts the pipe in place in the child. */
+HM_API int dup2(int fd, int newfd) {
+    if (HM_UNLIKELY(hm.make) && newfd == 1 && fd != 1 && hm_make_child()) output_goes_to(fd);
+    return NEXT(dup2)(fd, newfd);
+}
+
+/* ---- moments at which held-back text must be out: make is about to wait, to end, or to die ---- */
+#define FLUSH_FIRST(result, name, params, ...)           \
+    HM_API result name params {                          \
+        if (HM_UNLIKELY(hm.hold)) hm_make_flush();       \
+        return NEXT(name)(__VA_ARGS__);                  \
+    }
+FLUSH_FIRST(pid_t, wait, (int *status), status)
+FLUSH_FIRST(pid_t, waitpid, (pid_t pid, int *status, int flags), pid, status, flags)
+FLUSH_FIRST(pid_t, wait3, (int *status, int flags, struct rusage *use), status, flags, use)
+FLUSH_FIRST(pid_t, wait4, (pid_t pid, int *status, int flags, struct rusage *use), pid, status, flags, use)
+FLUSH_FIRST(int, pselect,
+            (int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *t, const sigset_t *m), n, r, w, e, t, m)
+FLUSH_FIRST(int, kill, (pid_t pid, int signal), pid, signal)
+
+HM_API __attribute__((noreturn)) void _exit(int status) {
+    if (HM_UNLIKELY(hm.hold) && hm_pid() == hm.born) hm_make_flush();
+    if (hm.reload) hm_loaded();
+    NEXT(_exit)(status);
+    __builtin_unreachable();
+}

@@ -1,0 +1,106 @@
+/* start.c: what happens once per program image: mapping the trace and the view, and naming what was loaded. */
+#include "interpose.h"
+
+#include <dlfcn.h>
+#include <link.h>
+#include <string.h>
+
+#include "sys.h"
+
+struct hm_process hm;
+
+void *hm_next(const char *name) {
+    return dlsym(RTLD_NEXT, name);
+}
+
+pid_t hm_pid(void) {
+    return (pid_t)hm_sys(SYS_getpid, 0, 0, 0, 0);
+}
+
+static void read_path(const char *path) {
+    struct hm_path p;
+    if (hm_resolve(&p, AT_FDCWD, path)) hm_emit(HM_READ, &p);
+}
+
+static int note_object(struct dl_phdr_info *info, size_t size, void *arg) {
+    (void)size;
+    (void)arg;
+    const char *name = info->dlpi_name;
+    if (!name || !*name || !strchr(name, '/')) return 0; /* the program itself, and the vdso */
+    if (!hm.library) {
+        uintptr_t here = (uintptr_t)&hm - info->dlpi_addr;
+        for (int i = 0; i < info->dlpi_phnum; i++) {
+            const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+            if (h->p_type == PT_LOAD && here - h->p_vaddr < h->p_memsz) {
+                hm.library = name;
+                return 0;
+            }
+        }
+    }
+    if (name != hm.library) read_path(name);
+    return 0;
+}
+
+void hm_loaded(void) {
+    dl_iterate_phdr(note_object, NULL);
+}
+
+static bool read_environment(void) {
+    if (!environ) return false;
+    const char *run = hm_env_get(environ, HM_ENV_RUN), *step = hm_env_get(environ, HM_ENV_STEP);
+    if (!run || run[0] != '/' || !step) return false;
+    size_t n = hm_len(run), m = hm_len(step);
+    if (n >= sizeof hm.run || !m || m >= sizeof hm.stepname) return false;
+    for (size_t i = 0; i < m; i++) {
+        if (step[i] < '0' || step[i] > '9') return false;
+        hm.step = hm.step * 10 + (uint32_t)(step[i] - '0');
+    }
+    memcpy(hm.run, run, n + 1);
+    memcpy(hm.stepname, step, m + 1);
+    return true;
+}
+
+bool hm_start(void) {
+    if (!environ) return false; /* so early that libc itself is not up; a later call tries again */
+    int untried = HM_UNTRIED;
+    if (!__atomic_compare_exchange_n(&hm.state, &untried, HM_STARTING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return untried == HM_ON;
+    if (!read_environment() || !hm_map_trace()) {
+        __atomic_store_n(&hm.state, HM_OFF, __ATOMIC_RELEASE);
+        return false;
+    }
+    hm_map_view();
+    hm.pid = hm.born = hm_pid();
+    __atomic_fetch_add(&hm.trace->hello, 1, __ATOMIC_ACQ_REL);
+    long n = hm_sys_readlink("/proc/self/exe", hm.program, sizeof hm.program - 1);
+    if (n < 0) n = 0;
+    hm.program[n] = 0;
+    __atomic_store_n(&hm.state, HM_ON, __ATOMIC_RELEASE);
+    if (n)
+        read_path(hm.program);
+    else
+        hm_lost(); /* no /proc: descriptors cannot be named either */
+    hm_name_program();
+    hm_loaded();
+    if (hm.make) hm_make_start();
+    return true;
+}
+
+__attribute__((constructor)) static void start(void) {
+    hm_on();
+}
+
+/* fork: the child's directory is its own from here on (path.c). vfork needs no wrapper, and could not have one. */
+#define FORK(name)                             \
+    HM_API pid_t name(void) {                  \
+        if (HM_UNLIKELY(hm.hold)) hm_make_flush(); \
+        pid_t pid = NEXT(name)();              \
+        if (pid == 0 && hm.trace) hm.pid = hm_pid(); \
+        return pid;                            \
+    }
+pid_t _Fork(void);
+pid_t fork(void);
+pid_t __fork(void);
+FORK(fork)
+FORK(__fork)
+FORK(_Fork)

@@ -1,0 +1,159 @@
+/* view.c: the clean view and the logical times, looked up in the supervisor's shared table. */
+#include "interpose.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "sys.h"
+
+/* XXH64 with seed 0, from its published description. */
+#define P1 0x9E3779B185EBCA87ull
+#define P2 0xC2B2AE3D27D4EB4Full
+#define P3 0x165667B19E3779F9ull
+#define P4 0x85EBCA77C2B2AE63ull
+#define P5 0x27D4EB2F165667C5ull
+static inline uint64_t rotl(uint64_t x, int r) { return x << r | x >> (64 - r); }
+static inline uint64_t load64(const unsigned char *p) {
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return v;
+}
+static inline uint32_t load32(const unsigned char *p) {
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+static inline uint64_t mix(uint64_t acc, uint64_t v) { return rotl(acc + v * P2, 31) * P1; }
+static inline uint64_t merge(uint64_t acc, uint64_t v) { return (acc ^ mix(0, v)) * P1 + P4; }
+
+uint64_t hm_hash(const char *s, size_t len) {
+    const unsigned char *p = (const unsigned char *)s, *end = p + len;
+    uint64_t h;
+    if (len >= 32) {
+        uint64_t a = P1 + P2, b = P2, c = 0, d = 0 - P1;
+        for (; end - p >= 32; p += 32) {
+            a = mix(a, load64(p));
+            b = mix(b, load64(p + 8));
+            c = mix(c, load64(p + 16));
+            d = mix(d, load64(p + 24));
+        }
+        h = rotl(a, 1) + rotl(b, 7) + rotl(c, 12) + rotl(d, 18);
+        h = merge(merge(merge(merge(h, a), b), c), d);
+    } else {
+        h = P5;
+    }
+    h += len;
+    for (; end - p >= 8; p += 8) h = rotl(h ^ mix(0, load64(p)), 27) * P1 + P4;
+    if (end - p >= 4) {
+        h = rotl(h ^ load32(p) * P1, 23) * P2 + P3;
+        p += 4;
+    }
+    for (; p < end; p++) h = rotl(h ^ *p * P5, 11) * P1;
+    h = (h ^ h >> 33) * P2;
+    h = (h ^ h >> 29) * P3;
+    h ^= h >> 32;
+    return h ? h : 1;
+}
+
+bool hm_map_view(void) {
+    char path[sizeof hm.run + 8];
+    size_t n = hm_len(hm.run);
+    memcpy(path, hm.run, n);
+    memcpy(path + n, "/view", 6);
+    int fd = hm_sys_open(path, O_RDWR | O_NOFOLLOW);
+    if (fd < 0) return false;
+    struct stat st;
+    struct hm_view *v = NULL;
+    if (hm_sys_fstat(fd, &st) == 0 && st.st_size >= (off_t)sizeof *v)
+        v = hm_sys_mmap((size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+    hm_sys_close(fd);
+    if (!v) return false;
+    uint64_t most = (uint64_t)st.st_size / sizeof(uint64_t);
+    if (v->magic != HM_VIEW_MAGIC || v->version != HM_VERSION || v->capacity & (v->capacity - 1) ||
+        v->dircap & (v->dircap - 1) || v->capacity > most || v->dircap > most ||
+        sizeof *v + v->capacity * sizeof(struct hm_entry) + v->dircap * sizeof(uint64_t) > (uint64_t)st.st_size) {
+        hm_sys_munmap(v, (size_t)st.st_size);
+        return false;
+    }
+    hm.entries = (struct hm_entry *)(v + 1);
+    hm.dirs = v->dircap ? (uint64_t *)(hm.entries + v->capacity) : NULL;
+    hm.view = v;
+    return true;
+}
+
+struct hm_entry *hm_find(uint64_t hash) {
+    uint64_t mask = hm.view->capacity - 1;
+    if (!hm.view->capacity) return NULL;
+    for (uint64_t i = hash & mask, n = 0; n <= mask; i = (i + 1) & mask, n++) {
+        uint64_t key = __atomic_load_n(&hm.entries[i].hash, __ATOMIC_ACQUIRE);
+        if (key == hash) return &hm.entries[i];
+        if (!key) return NULL;
+    }
+    return NULL;
+}
+
+static bool hidden_parent(const struct hm_path *p) {
+    if (!hm.view || !(hm.view->flags & HM_VF_HIDE)) return false;
+    struct hm_entry *e = hm_find(p->dirhash);
+    return e && (__atomic_load_n(&e->value, __ATOMIC_ACQUIRE) & 7) == HM_V_HIDDEN;
+}
+
+int hm_gate(struct hm_path *p, enum hm_use use) {
+    if (use == HM_REPLACING && hidden_parent(p)) {
+        hm_emit(HM_ABSENT, p);
+        return ENOENT;
+    }
+    if (HM_LIKELY(p->state != HM_V_HIDDEN && p->state != HM_V_AHEAD)) return 0;
+    if (p->state == HM_V_HIDDEN && use != HM_REPLACING) {
+        hm_emit(HM_ABSENT, p);
+        return ENOENT;
+    }
+    if (p->state == HM_V_HIDDEN) hm_sys(SYS_unlinkat, AT_FDCWD, p->s, 0, 0);
+    if (p->state == HM_V_AHEAD && (use == HM_READING || use == HM_CHANGING)) hm_want(p);
+    return 0;
+}
+
+void hm_live(struct hm_path *p) {
+    if (p->state != HM_V_HIDDEN && p->state != HM_V_AHEAD) return;
+    __atomic_store_n(&p->entry->value, HM_V_LIVE, __ATOMIC_RELEASE);
+    p->state = HM_V_LIVE;
+}
+
+void hm_want(const struct hm_path *p) {
+    char payload[4 + HM_PATH + 256];
+    memcpy(payload, &hm.step, 4);
+    memcpy(payload + 4, p->s, p->len);
+    hm_tell(HM_M_WANT, payload, 4 + p->len);
+}
+
+bool hm_timed(void) {
+    return hm.make && hm.view && (hm.view->flags & HM_VF_TIME);
+}
+
+void hm_time(const struct hm_path *p, struct timespec *t) {
+    uint64_t value = p && p->entry ? __atomic_load_n(&p->entry->value, __ATOMIC_ACQUIRE) : HM_V_NONE;
+    switch (value & 7) {
+    case HM_V_LIVE:
+        t->tv_sec = (time_t)(HM_TIME_BASE + __atomic_load_n(&hm.view->seq, __ATOMIC_ACQUIRE) + 1);
+        t->tv_nsec = 0;
+        return;
+    case HM_V_PRESENT:
+    case HM_V_AHEAD:
+    case HM_V_SOURCE:
+        t->tv_sec = (time_t)(HM_TIME_BASE + (value >> 3));
+        t->tv_nsec = 0;
+        return;
+    default: {
+        /* Seconds and nanoseconds apart: the product of both would overflow for dates beyond 2262. */
+        int64_t sec = t->tv_sec < 0 ? 0 : t->tv_sec;
+        uint64_t ns = (uint64_t)(sec % 4) * 1000000000u + (uint64_t)t->tv_nsec;
+        t->tv_sec = sec / 4;
+        t->tv_nsec = (long)(ns / 4);
+        if ((uint64_t)t->tv_sec >= HM_TIME_BASE) {
+            t->tv_sec = HM_TIME_BASE - 1;
+            t->tv_nsec = 999999999;
+        }
+    }
+    }
+}
