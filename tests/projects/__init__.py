@@ -1,0 +1,1 @@
+"""Projects that no one here wrote, from Debian's source packages."""
