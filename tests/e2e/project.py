@@ -52,6 +52,16 @@ class Result:
         return sum(1 for line in self.runs if not tools or line.split()[0] in tools)
 
 
+@dataclass(frozen=True)
+class Clean:
+    """What a from-scratch stock make gave."""
+
+    status: int
+    out: str
+    err: str
+    contents: dict[str, Entry]
+
+
 @dataclass
 class Project:
     """A source tree, the same sources kept clean beside it, and the tools that count their runs."""
@@ -60,6 +70,7 @@ class Project:
     mode: Mode
     environment: dict[str, str] = field(default_factory=dict)
     umask: int = 0o022
+    prefix: tuple[str, ...] = ()  # a program that starts the build, and the clean one, in other surroundings
     built: bool = False
 
     @classmethod
@@ -178,7 +189,7 @@ class Project:
         environment = {**self.environment, **variables}
         where = cwd or self.tree
         logged = len(self._logged())
-        running = Running.start([*tool.build_command(), *arguments], where, environment, self.umask)
+        running = Running.start([*self.prefix, *tool.build_command(), *arguments], where, environment, self.umask)
         self.built = True
         return Build(self, running, arguments, environment, where, logged)
 
@@ -202,13 +213,14 @@ class Project:
 
         Names in `extra` may be left over from before. A clean build that fails must have failed here too.
         """
-        status, clean = self.clean_build(result, settle)
-        assert (result.status == 0) == (status == 0), self._story(result, f"a clean make ends in {status}")
-        wrong = differences(contents(self.tree), clean, extra)
+        clean = self.clean_build(result, settle)
+        agree = (result.status == 0) == (clean.status == 0)
+        assert agree, self._story(result, f"a clean make ends in {clean.status}", clean.err)
+        wrong = differences(contents(self.tree), clean.contents, extra)
         assert not wrong, self._story(result, *(f"not as in a clean build: {difference}" for difference in wrong))
         if runs is not None:
             assert len(result.runs) <= runs, self._story(result, f"more than {runs} runs")
-        if status == 0 and runs is not None:
+        if clean.status == 0 and runs is not None:
             self.check_null(result)
 
     def check_null(self, result: Result) -> None:
@@ -219,16 +231,17 @@ class Project:
         assert not again.runs, self._story(again, "the build without an edit ran tools")
         assert identities(self.tree) == before, self._story(again, "the build without an edit wrote files")
 
-    def clean_build(self, result: Result, settle: float = 0) -> tuple[int, dict[str, Entry]]:
-        """What a from-scratch stock make of the same sources gives at the same path: its status and its tree."""
+    def clean_build(self, result: Result, settle: float = 0) -> Clean:
+        """What a from-scratch stock make of the same sources gives at the same path."""
         kept = self.root / "kept"
         self.tree.rename(kept)
         try:
             shutil.copytree(self.sources, self.tree, symlinks=True)
-            make = Running.start(["make", *result.arguments], result.cwd, result.environment, result.umask)
-            status, _, _ = make.finish(PATIENCE)
+            command = [*self.prefix, "make", *result.arguments]
+            make = Running.start(command, result.cwd, result.environment, result.umask)
+            status, out, err = make.finish(PATIENCE)
             time.sleep(settle)
-            return status, contents(self.tree)
+            return Clean(status, out, err, contents(self.tree))
         finally:
             shutil.rmtree(self.tree)
             kept.rename(self.tree)

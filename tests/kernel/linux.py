@@ -6,6 +6,7 @@ takes a minute to find out; it is kept on disk under a digest of all that goes i
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 ARCHIVE = Path("/usr/src/linux-source-6.1.tar.xz")
 # Read once at import: tests/conftest.py clears these for every test.
-CACHE = Path(os.environ.get("HASHMAKE_LINUX", "~/.cache/hashmake-tests")).expanduser()
+CACHE = Path(os.environ.get("HASHMAKE_LINUX", "~/.cache/hashmake-tests/linux-6.1")).expanduser()
 EVERYTHING = "HASHMAKE_KERNEL_ALL" in os.environ
 PINNED = {
     "KBUILD_BUILD_TIMESTAMP": "Mon Jan 1 00:00:00 UTC 2024",
@@ -239,9 +240,18 @@ def unpack() -> None:
         new.rename(CACHE / "linux")
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """The cache is used by one session at a time; another one waits."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def prepare() -> None:
     """The directory of logging compilers and the empty log."""
-    (CACHE / "home").mkdir(parents=True, exist_ok=True)
+    (CACHE / "home").mkdir(exist_ok=True)
     (CACHE / "runs.log").write_text("")
     shutil.rmtree(CACHE / "bin", ignore_errors=True)
     (CACHE / "bin").mkdir()
