@@ -1,0 +1,406 @@
+"""From the records of a running step to facts and outputs: what it read as it was, what it left behind.
+
+The knotty part: one path can be looked for, made, read, changed and removed in one step. What counts as input is only
+what was seen before the step itself first wrote the path; what counts as output is what is there when it ends; a path that
+was not there before and is not there after is a temporary, and is neither (design.md, rules 0 and 1).
+"""
+
+import os
+from collections.abc import Callable
+from posixpath import dirname
+
+from hashmake import digest
+from hashmake import step as steps
+from hashmake import trace
+from hashmake.disk import Disk, granularity_ns
+from hashmake.tables import (
+    ABSENT,
+    ACCESS,
+    EXISTS,
+    LIST,
+    LSTAT,
+    NEVER,
+    NO_VALUE,
+    READ,
+    STAT,
+    FactId,
+    PathId,
+    ValueId,
+    project,
+)
+from hashmake.tree import Tree
+
+_WRITES = frozenset(b"wumMtc")
+_LOOK_KINDS = {b"r": READ, b"s": STAT, b"l": LSTAT, b"a": ACCESS, b"k": EXISTS, b"n": ABSENT}
+_TEMPORARY_DIRECTORIES = frozenset({b"/tmp", b"/var/tmp", b"/dev/shm"})
+_SCRIPT_MAX = 1 << 20
+
+
+class Account:
+    """What one running step has done so far.
+
+    facts    what held when it started
+    outs     path -> (version before, version now), in the order of the last write
+    fresh    each write as it was taken in: path, version before it, version after it
+    since    the tree's moment at which the step started; started_ns: the same by the clock
+    looks    paths that a make process looked at: existence counts, content only if nothing below reads it
+    names    environment variables looked up (step.WHOLE: all)
+    unseen   why it can't be followed, "" if it can
+    make     a make process came up in it
+    """
+
+    __slots__ = ("_lists", "facts", "fresh", "looks", "make", "names", "outs", "shell", "since", "started_ns", "unseen")
+
+    def __init__(self, since: int, started_ns: int) -> None:
+        self.since = since
+        self.started_ns = started_ns
+        self.facts: set[FactId] = set()
+        self.outs: dict[PathId, tuple[ValueId, ValueId]] = {}
+        self.fresh: list[tuple[PathId, ValueId, ValueId]] = []
+        self.looks: set[PathId] = set()
+        self.names: set[bytes] = set()
+        self.unseen = b""
+        self.make = False
+        self.shell = False
+        self._lists: dict[bytes, list[bytes]] = {}
+
+
+class Accountant:
+    """Does the accounts of all running steps over one tree."""
+
+    def __init__(self, tree: Tree, disk: Disk, own_directory: bytes, in_flight: Callable[[Account], set[bytes]]):
+        self._tree = tree
+        self._disk = disk
+        self._own = own_directory
+        self._in_flight = in_flight
+        self._scripts: dict[tuple[bytes, bytes], frozenset[bytes]] = {}
+
+    def absorb(self, account: Account, records: list[bytes], variables: dict[bytes, bytes]) -> None:
+        """Take in records that came since the last call. For a plain step: all of them, once, at its end."""
+        touched = {r[1:] for r in records if r and r[0] in _WRITES}
+        unique = set(records)
+        unique.discard(b"")
+        if touched:
+            unique -= {k + p for p in touched for k in _ALL_PATH_KINDS}
+        if account.make:
+            slow = list(unique)
+        else:
+            known = self._tree.record_facts.get
+            facts = account.facts
+            slow = []
+            for record in unique:
+                fid = known(record)
+                if fid is None:
+                    slow.append(record)
+                else:
+                    facts.add(fid)
+        for record in slow:
+            self._one(account, record, unique, variables)
+        if touched:
+            self._written(account, records, touched)
+        self._close_lists(account, unique)
+
+    # -- reads ----------------------------------------------------------------------------------------------------
+
+    def _one(self, account: Account, record: bytes, unique: set[bytes], variables: dict[bytes, bytes]) -> None:
+        kind = record[:1]
+        fact_kind = _LOOK_KINDS.get(kind)
+        if fact_kind is not None:
+            if fact_kind == ABSENT:
+                self._absent(account, record, unique)
+            else:
+                self._look(account, record, fact_kind)
+        else:
+            _SPECIAL[kind](self, account, record[1:], variables)
+
+    def _internal(self, account: Account, pid: PathId) -> bool:
+        """Whether this step, or one below it, made pid."""
+        return pid in account.outs or self._tree.made_at.get(pid, 0) > account.since and account.make
+
+    def _absent(self, account: Account, record: bytes, unique: set[bytes]) -> None:
+        path = record[1:]
+        tree = self._tree
+        pid = tree.tables.path(path)
+        if self._internal(account, pid):
+            return
+        if b"r" + path in unique or b"s" + path in unique or b"k" + path in unique:
+            return  # someone else made it meanwhile; the stronger access wins
+        fid = tree.tables.fact(ABSENT, pid, NO_VALUE)
+        account.facts.add(fid)
+        if tree.check(fid) and not account.make:
+            tree.record_facts[record] = fid
+
+    def _look(self, account: Account, record: bytes, kind: int) -> None:
+        path = record[1:]
+        tree = self._tree
+        pid = tree.tables.path(path)
+        if self._internal(account, pid):
+            return
+        if kind == EXISTS:
+            account.looks.add(pid)
+            return
+        links = self._links(account, path, pid) if kind != LSTAT else None
+        if links is not None:
+            path, pid = links
+        if kind == READ and pid not in tree.state and not self._readable(account, path, pid):
+            return
+        fid = tree.fact_now(kind, pid)
+        account.facts.add(fid)
+        if links is None and not account.make:
+            tree.record_facts[record] = fid
+
+    def _links(self, account: Account, path: bytes, pid: PathId) -> tuple[bytes, PathId] | None:
+        """Where a path that is a link leads: each link is a fact of its own, the access belongs to the end."""
+        tree = self._tree
+        found = None
+        for _ in range(40):
+            version = tree.state.get(pid)
+            own = self._disk.own(path) if version is None else tree.tables.values[version]
+            if own[:1] != b"L":
+                return found
+            account.facts.add(tree.fact_now(LSTAT, pid))
+            target = os.path.join(dirname(path), own[1:])
+            path = os.path.join(os.path.realpath(dirname(target)), os.path.basename(target))
+            pid = tree.tables.path(path)
+            found = (path, pid)
+        return found
+
+    def _readable(self, account: Account, path: bytes, pid: PathId) -> bool:
+        """Whether what the disk holds now is what the step read; if that can't be known, the step is stale."""
+        version = self._disk.content(path)
+        if version and not self._disk.changed_since(path, account.started_ns):
+            return True
+        if version and path[:1] != b"/":
+            return True
+        account.facts.add(self._tree.tables.fact(NEVER, pid, NO_VALUE))
+        return False
+
+    # -- other records --------------------------------------------------------------------------------------------
+
+    def _list(self, account: Account, path: bytes, _variables: dict[bytes, bytes]) -> None:
+        account._lists.setdefault(path, [])
+
+    def _entry(self, account: Account, path: bytes, _variables: dict[bytes, bytes]) -> None:
+        account._lists.setdefault(dirname(path), []).append(path)
+
+    def _listed(self, account: Account, path: bytes, _variables: dict[bytes, bytes]) -> None:
+        account._lists.setdefault(path, []).append(b"")
+
+    def _getenv(self, account: Account, name: bytes, _variables: dict[bytes, bytes]) -> None:
+        account.names.add(name)
+
+    def _environ(self, account: Account, _program: bytes, _variables: dict[bytes, bytes]) -> None:
+        account.names.add(steps.WHOLE)
+
+    def _script(self, account: Account, path: bytes, variables: dict[bytes, bytes]) -> None:
+        account.shell = True
+        version = self._disk.content(path)
+        key = (path, version)
+        names = self._scripts.get(key)
+        if names is None:
+            names = self._scripts[key] = frozenset(self._script_names(path, variables))
+        account.names |= names
+
+    def _script_names(self, path: bytes, variables: dict[bytes, bytes]) -> set[bytes]:
+        try:
+            with open(path, "rb") as script:
+                text = script.read(_SCRIPT_MAX + 1)
+        except OSError:
+            return {steps.WHOLE}
+        return {steps.WHOLE} if len(text) > _SCRIPT_MAX else steps.variables_in(text, variables)
+
+    def _text(self, account: Account, text: bytes, variables: dict[bytes, bytes]) -> None:
+        account.shell = True
+        account.names |= steps.variables_in(text, variables)
+
+    def _host(self, account: Account, name: bytes, _variables: dict[bytes, bytes]) -> None:
+        tree = self._tree
+        account.facts.add(tree.fact_now(READ, tree.tables.path(name)))
+
+    def _make(self, account: Account, _path: bytes, _variables: dict[bytes, bytes]) -> None:
+        account.make = True
+
+    def _unseen(self, account: Account, why: bytes, _variables: dict[bytes, bytes]) -> None:
+        account.unseen = account.unseen or why
+
+    # -- listings -------------------------------------------------------------------------------------------------
+
+    def _close_lists(self, account: Account, unique: set[bytes]) -> None:
+        """A listing counts as the step saw it when it started: without what it, or a step beside it, was making."""
+        if not account._lists:
+            return
+        tree = self._tree
+        others: set[bytes] | None = None
+        for directory in list(account._lists):
+            if directory in _TEMPORARY_DIRECTORIES:
+                del account._lists[directory]
+                continue
+            if trace.LISTED + directory not in unique and account.make:
+                continue  # make is still at it
+            entries = account._lists.pop(directory)
+            pid = tree.tables.path(directory)
+            if self._internal(account, pid):
+                continue
+            if others is None:
+                others = self._in_flight(account)
+            names = self._names_before(account, entries, others)
+            version = tree.names_version(directory, names)
+            account.facts.add(tree.tables.fact(LIST, pid, tree.tables.value(version)))
+
+    def _names_before(self, account: Account, entries: list[bytes], others: set[bytes]) -> list[bytes]:
+        tree = self._tree
+        ids, made_at = tree.tables.path_ids, tree.made_at
+        names = []
+        for path in entries:
+            if not path or path in others or path == self._own:
+                continue
+            child = ids.get(path)
+            if child is not None:
+                if child in account.outs and account.outs[child][0] == NO_VALUE:
+                    continue
+                if made_at.get(child, 0) > account.since:
+                    continue
+            names.append(os.path.basename(path))
+        return names
+
+    # -- writes ---------------------------------------------------------------------------------------------------
+
+    def _written(self, account: Account, records: list[bytes], touched: set[bytes]) -> None:
+        first = dict(zip(reversed(records), range(len(records), 0, -1), strict=True))
+        self._expand_moves(records, touched)
+        for path in self._in_write_order(records, touched):
+            if path == self._own or path.startswith(self._own + b"/"):
+                continue
+            earlier = self._disk.known_before(path, account.started_ns)
+            self._tree.wrote(path)
+            self._written_path(account, path, first, earlier)
+
+    def _in_write_order(self, records: list[bytes], touched: set[bytes]) -> list[bytes]:
+        last: dict[bytes, int] = dict.fromkeys(touched, -1)
+        for at, record in enumerate(records):
+            if record and record[0] in _WRITES:
+                last[record[1:]] = at
+        return sorted(last, key=last.__getitem__)
+
+    def _expand_moves(self, records: list[bytes], touched: set[bytes]) -> None:
+        """A renamed directory: everything below has a new name."""
+        for at, record in enumerate(records):
+            if record[:1] != trace.MOVEDIR or at + 1 >= len(records):
+                continue
+            old, new = record[1:], records[at + 1][1:]
+            for where, directories, files in os.walk(new):
+                for name in directories + files:
+                    path = where + b"/" + name
+                    touched.add(path)
+                    touched.add(old + path[len(new) :])
+            prefix = old + b"/"
+            paths = self._tree.tables.paths
+            touched.update(paths[p] for p, v in self._tree.state.items() if v and paths[p].startswith(prefix))
+
+    def _written_path(self, account: Account, path: bytes, first: dict[bytes, int], was: bytes | None) -> None:
+        tree = self._tree
+        pid = tree.tables.path(path)
+        never = len(first) + 10**9
+        wrote_at = min(first.get(k + path, never) for k in _WRITE_KINDS)
+        earlier = [k for k in _LOOK_KINDS if first.get(k + path, never) < wrote_at]
+        before = account.outs.get(pid)
+        known = tree.state.get(pid)
+        if before is None and known is None:
+            became = self._becomes_product(account, path, pid, earlier, first, was)
+            if became is None:
+                return
+            pre = became
+        else:
+            pre = before[0] if before is not None else known or NO_VALUE
+            if not self._internal(account, pid):
+                self._facts_before(account, pid, pre, earlier)
+        account.outs.pop(pid, None)
+        post = tree.on_disk(pid)
+        if pre != NO_VALUE or post != NO_VALUE:
+            account.outs[pid] = (pre, post)
+            account.fresh.append((pid, known or NO_VALUE, post))
+        elif known is None:
+            return
+        tree.put(pid, post, wrote=True)
+
+    def _facts_before(self, account: Account, pid: PathId, pre: ValueId, earlier: list[bytes]) -> None:
+        """Facts about the version that was there before the step wrote it."""
+        tables = self._tree.tables
+        version = tables.values[pre]
+        for kind in earlier:
+            fact_kind = _LOOK_KINDS[kind]
+            if not version:
+                fact_kind = ABSENT
+            elif fact_kind == ABSENT:
+                fact_kind = EXISTS
+            account.facts.add(tables.fact(fact_kind, pid, tables.value(project(fact_kind, version))))
+
+    def _becomes_product(
+        self,
+        account: Account,
+        path: bytes,
+        pid: PathId,
+        earlier: list[bytes],
+        first: dict[bytes, int],
+        was: bytes | None,
+    ) -> ValueId | None:
+        """The version that a path which never was a product had before this write, if the write makes it one; else None.
+
+        Adds the facts about what was there. `was`: the version that the disk is known to have held before the step.
+        """
+        tree = self._tree
+        tables = tree.tables
+        try:
+            st = os.lstat(path)
+        except OSError:
+            if b"n" in earlier or (b"w" + path in first and b"u" + path not in first):
+                return None  # a temporary
+            if first.get(b"w" + path, 1 << 60) < first.get(b"u" + path, 1 << 60):
+                return None
+            return tables.value(was or digest.OTHER)  # there before, removed by this step
+        if b"n" in earlier:
+            account.facts.add(tables.fact(ABSENT, pid, NO_VALUE))
+            return NO_VALUE
+        written = b"w" + path in first or _below_move(path, first)
+        if not written or not _changed_since(st, account.started_ns) or was == self._disk.own(path):
+            # Only touched, chmodded or opened: still the source that it was.
+            for kind in earlier:
+                account.facts.add(tree.fact_now(_LOOK_KINDS[kind], pid))
+            return None
+        if was:
+            pre = tables.value(was)
+            self._facts_before(account, pid, pre, earlier)
+            return pre
+        if b"r" in earlier:
+            account.facts.add(tables.fact(NEVER, pid, NO_VALUE))  # changed in place; what it was is lost
+        return NO_VALUE
+
+
+def _changed_since(st: os.stat_result, moment_ns: int) -> bool:
+    """Whether a file can have been written since: its status changed (its mtime may have been copied or set)."""
+    return st.st_ctime_ns + granularity_ns(st) > moment_ns
+
+
+def _below_move(path: bytes, first: dict[bytes, int]) -> bool:
+    parent = dirname(path)
+    while len(parent) > 1:
+        if b"M" + parent in first:
+            return True
+        parent = dirname(parent)
+    return False
+
+
+_WRITE_KINDS = (b"w", b"u", b"m", b"M", b"t", b"c")
+_ALL_PATH_KINDS = (*_WRITE_KINDS, *_LOOK_KINDS)
+_SPECIAL: dict[bytes, Callable[[Accountant, Account, bytes, dict[bytes, bytes]], None]] = {
+    trace.LIST: Accountant._list,
+    trace.ENTRY: Accountant._entry,
+    trace.LISTED: Accountant._listed,
+    trace.GETENV: Accountant._getenv,
+    trace.ENVIRON: Accountant._environ,
+    trace.SCRIPT: Accountant._script,
+    trace.TEXT: Accountant._text,
+    trace.HOST: Accountant._host,
+    trace.MAKE: Accountant._make,
+    trace.UNSEEN: Accountant._unseen,
+}

@@ -1,0 +1,166 @@
+"""The archive: the recording in the database, saved step by step. database.py says what the tables are."""
+
+import struct
+import zlib
+from array import array
+
+from hashmake.database import BE, STATE, U32, Database, pack_list, unpack_list
+from hashmake.errors import Damaged
+from hashmake.recording import Goal, Recording
+from hashmake.result import Result, ResultId
+from hashmake.tables import PathId, ValueId
+
+
+class Archive:
+    """Loads and saves the recording of one database."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._chunk = 0
+
+    def load(self) -> Recording:
+        """The whole recording but for results, which are read when they are asked for. Raises Damaged."""
+        recording = Recording()
+        try:
+            self._load(recording)
+        except (struct.error, IndexError, ValueError, zlib.error) as error:
+            raise Damaged(f"unreadable record: {error}") from error
+        recording.load_result = self._load_result
+        recording.load_key = self._load_key
+        return recording
+
+    def _load(self, recording: Recording) -> None:
+        state = self._db.get(b"M")
+        if state is not None:
+            recording.seq, recording.build, recording.next_result, self._chunk = STATE.unpack(state)
+        tables = recording.tables
+        for _, data in self._db.scan(b"p"):
+            for path in unpack_list(data)[0]:
+                tables.path(path)
+        tables.saved_paths = len(tables.paths)
+        for _, data in self._db.scan(b"v"):
+            for value in unpack_list(data)[0]:
+                tables.value(value)
+        tables.saved_values = len(tables.values)
+        for _, data in self._db.scan(b"f"):
+            (n,) = U32.unpack_from(data)
+            tables.restore_facts(data[4 : 4 + n], data[4 + n : 4 + 5 * n], data[4 + 5 * n :])
+        for letter, texts in ((b"e", recording.env_sets), (b"b", recording.env_blocks)):
+            for _, data in self._db.scan(letter):
+                for text in unpack_list(data)[0]:
+                    texts.number(text)
+            texts.saved = len(texts.all)
+        for _, data in self._db.scan(b"l"):
+            links = array("I")
+            links.frombytes(data)
+            for at in range(0, len(links), 4):
+                recording.add_link(
+                    PathId(links[at]), ValueId(links[at + 1]), ValueId(links[at + 2]), ResultId(links[at + 3])
+                )
+        for letter, table in ((b"P", recording.products), (b"S", recording.sources)):
+            table.update(_unpack_moments(self._db.get(letter) or b""))
+        self._load_goals(recording)
+
+    def _load_goals(self, recording: Recording) -> None:
+        for key, data in self._db.scan(b"g"):
+            goal = recording.goal(key)
+            count = U32.unpack_from(data)[0]
+            for at in range(4, 4 + 20 * count, 20):
+                goal.roots.append((data[at : at + 16], ResultId(U32.unpack_from(data, at + 16)[0])))
+            rest = array("I")
+            rest.frombytes(data[4 + 20 * count :])
+            for at in range(0, len(rest), 3):
+                goal.complete[PathId(rest[at])] = (ValueId(rest[at + 1]), ValueId(rest[at + 2]))
+        for key, data in self._db.scan(b"x"):
+            paths = array("I")
+            paths.frombytes(data)
+            recording.goal(key[:16]).products.update(map(PathId, paths))
+        for goal in recording.goals.values():
+            goal.changed = False
+
+    def _load_result(self, rid: ResultId) -> Result | None:
+        data = self._db.get(b"r" + BE.pack(rid))
+        try:
+            return None if data is None else Result.unpack(rid, data)
+        except (struct.error, ValueError) as error:
+            raise Damaged(f"unreadable result: {error}") from error
+
+    def _load_key(self, key: bytes) -> list[ResultId]:
+        data = self._db.get(b"k" + key)
+        ids = array("I")
+        if data is not None:
+            ids.frombytes(data)
+        return [ResultId(i) for i in ids]
+
+    def save(self, recording: Recording, extra: dict[bytes, bytes] | None = None) -> None:
+        """Save what is new, in one transaction."""
+        tables = recording.tables
+        chunk = BE.pack(self._chunk)
+        self._chunk += 1
+        items: dict[bytes, bytes] = {b"M": STATE.pack(recording.seq, recording.build, recording.next_result, self._chunk)}
+        if tables.saved_paths < len(tables.paths):
+            items[b"p" + chunk] = pack_list(tables.paths[tables.saved_paths :])
+        if tables.saved_values < len(tables.values):
+            items[b"v" + chunk] = pack_list(tables.values[tables.saved_values :])
+        if tables.saved_facts < len(tables.fact_kind):
+            first = tables.saved_facts
+            kinds = bytes(tables.fact_kind[first:])
+            columns = tables.fact_path[first:].tobytes() + tables.fact_value[first:].tobytes()
+            items[b"f" + chunk] = U32.pack(len(kinds)) + kinds + columns
+        for letter, texts in ((b"e", recording.env_sets), (b"b", recording.env_blocks)):
+            if texts.saved < len(texts.all):
+                items[letter + chunk] = pack_list(texts.all[texts.saved :])
+        if recording.new_links:
+            items[b"l" + chunk] = recording.new_links.tobytes()
+        for result in recording.new_results:
+            items[b"r" + BE.pack(result.id)] = result.pack()
+        for key in recording.changed_keys:
+            items[b"k" + key] = array("I", recording.ids_for(key)).tobytes()
+        by_goal: dict[bytes, array[int]] = {}
+        for goal_key, pid in recording.new_products:
+            by_goal.setdefault(goal_key, array("I")).append(pid)
+        for goal_key, paths in by_goal.items():
+            items[b"x" + goal_key + chunk] = paths.tobytes()
+        for goal in recording.goals.values():
+            if goal.changed:
+                items[b"g" + goal.key] = _pack_goal(goal)
+        items.update(extra or {})
+        self._db.put_all(items)
+        tables.saved_paths, tables.saved_values = len(tables.paths), len(tables.values)
+        tables.saved_facts = len(tables.fact_kind)
+        for texts in (recording.env_sets, recording.env_blocks):
+            texts.saved = len(texts.all)
+        for goal in recording.goals.values():
+            goal.changed = False
+        recording.saved()
+
+    def moments(self, recording: Recording) -> dict[bytes, bytes]:
+        """Products and sources as records, for save(extra=...)."""
+        return {b"P": _pack_moments(recording.products), b"S": _pack_moments(recording.sources)}
+
+
+def _pack_goal(goal: Goal) -> bytes:
+    parts = [U32.pack(len(goal.roots))]
+    parts += [digest + U32.pack(rid) for digest, rid in goal.roots]
+    flat = array("I")
+    for pid, (pre, post) in goal.complete.items():
+        flat.extend((pid, pre, post))
+    return b"".join(parts) + flat.tobytes()
+
+
+def _pack_moments(table: dict[PathId, tuple[ValueId, int]]) -> bytes:
+    paths = array("I", table.keys())
+    versions = array("I", (v for v, _ in table.values()))
+    moments = array("Q", (m for _, m in table.values()))
+    return U32.pack(len(paths)) + paths.tobytes() + versions.tobytes() + moments.tobytes()
+
+
+def _unpack_moments(data: bytes) -> dict[PathId, tuple[ValueId, int]]:
+    if not data:
+        return {}
+    (n,) = U32.unpack_from(data)
+    paths, versions, moments = array("I"), array("I"), array("Q")
+    paths.frombytes(data[4 : 4 + 4 * n])
+    versions.frombytes(data[4 + 4 * n : 4 + 8 * n])
+    moments.frombytes(data[4 + 8 * n : 4 + 16 * n])
+    return {PathId(p): (ValueId(v), m) for p, v, m in zip(paths, versions, moments, strict=True)}

@@ -1,0 +1,170 @@
+"""One build: the null check first, and only if that fails everything else.
+
+What a null build does not need is imported in session.py, after the check.
+"""
+
+import os
+import sys
+import time
+
+from hashmake import database, nullcheck
+from hashmake.errors import EXIT_INTERNAL, Damaged, StateUnusable
+from hashmake.goal import goal_key, input_digest
+from hashmake.makeargs import MakeArguments
+from hashmake.statedir import StateDirectory
+
+
+class Request:
+    """What is asked for: make's words, where, with which environment, and where the state goes."""
+
+    def __init__(self, words: list[str], state_dir: str | None, drop_in: bool) -> None:
+        self.words = words
+        self.drop_in = drop_in
+        self.start = os.getcwd()
+        self.arguments = MakeArguments(words)
+        self.make = find_make()
+        self.where = self.arguments.directory(self.start)
+        self.out = self.arguments.output_directory(self.start, dict(os.environ))
+        state_dir = state_dir or os.environ.get("HASHMAKE_STATE_DIR")
+        path = os.path.abspath(state_dir) if state_dir else os.path.join(self.out, ".hashmake")
+        self.state = StateDirectory(path)
+        self.key = goal_key(self.arguments, self.start, self.out)
+        self.inputs = input_digest(
+            self.arguments, os.fsencode(self.make or ""), dict(os.environb), os.fsencode(self.where)
+        )
+        self.quiet = drop_in or self.arguments.silent
+        self.began = time.monotonic()
+
+
+def find_make() -> str | None:
+    """The make that a shell would start."""
+    for directory in os.environ.get("PATH", os.defpath).split(":"):
+        for name in ("make", "gmake"):
+            path = os.path.join(directory or ".", name)
+            if os.access(path, os.X_OK) and not os.path.isdir(path):
+                return path
+    return None
+
+
+def say(text: str) -> None:
+    """One line of ours."""
+    try:
+        sys.stdout.flush()
+        print("hashmake: " + text, file=sys.stderr, flush=True)
+    except OSError:
+        pass
+
+
+def run(words: list[str], state_dir: str | None = None, drop_in: bool = False) -> int:
+    """Build; the exit status is make's. `drop_in`: as hmake, with no line of ours."""
+    request = Request(words, state_dir, drop_in)
+    if request.make is None:
+        say("make: not found in PATH; install GNU make")
+        return 127
+    if "HASHMAKE_RUN" in os.environ:
+        # A recipe called us: its steps are traced already.
+        return plain_make(request)
+    if request.arguments.question:
+        return _question(request)
+    if request.arguments.no_build or not os.path.isdir(request.where):
+        return plain_make(request)
+    try:
+        return _run(request)
+    except StateUnusable as error:
+        say(f"{error}; going on as plain make")
+        return plain_make(request)
+
+
+def plain_make(request: Request) -> int:
+    """Become make."""
+    if request.make is None:
+        return EXIT_INTERNAL
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(request.make, ["make", *request.words])
+
+
+def _run(request: Request) -> int:
+    state = request.state
+    if state.exists():
+        state.check()
+        state.lock(request.quiet)
+        if not request.arguments.always_make and not request.arguments.evaluate:
+            checked = _null(request)
+            if checked is not None:
+                _say_null(request, checked)
+                state.release()
+                return 0
+    from hashmake.session import evaluate
+
+    return evaluate(request)
+
+
+def _null(request: Request) -> int | None:
+    """How many paths were compared, if nothing changed since the last complete build; None: not known to be so."""
+    try:
+        db = database.Database(request.state.database)
+    except Damaged:
+        return None  # the session sets it aside
+    try:
+        if db.get(b"O"):
+            return None
+        stored = db.get(b"n" + request.key + request.inputs)
+        if stored is None:
+            return None
+        manifest = database.unpack_manifest(stored)
+        if nullcheck.first_difference(manifest) is not None:
+            return None
+        db.save_null(request.words, int((time.monotonic() - request.began) * 1e6))
+        return len(manifest[0]) + len(manifest[2]) + len(manifest[4]) + len(manifest[5])
+    except Damaged:
+        return None
+    finally:
+        db.close()
+
+
+def _say_null(request: Request, checked: int) -> None:
+    if request.drop_in:
+        if not request.arguments.silent:
+            for goal in request.arguments.goals or ["all"]:
+                print(f"make: '{goal}' is up to date.")
+    elif not request.quiet:
+        wall = time.monotonic() - request.began
+        say(f"nothing changed ({checked:,} paths compared in {wall:.2f} s); make was not started")
+
+
+def _question(request: Request) -> int:
+    """make -q: 0 when nothing has to run. Writes nothing."""
+    state = request.state
+    if state.exists():
+        state.check()
+        state.lock(request.quiet)
+        words = [w for w in request.arguments.meaning if w not in ("-q", "--question")]
+        request.arguments.meaning = words
+        request.inputs = input_digest(
+            request.arguments, os.fsencode(request.make or ""), dict(os.environb), os.fsencode(request.where)
+        )
+        known, current = _known_current(request)
+        state.release()
+        if current:
+            return 0
+        if known:
+            return 1
+    return plain_make(request)
+
+
+def _known_current(request: Request) -> tuple[bool, bool]:
+    """Whether this goal was built before, and whether nothing changed since."""
+    try:
+        db = database.Database(request.state.database, readonly=True)
+    except (Damaged, StateUnusable):
+        return False, False
+    try:
+        stored = db.get(b"n" + request.key + request.inputs)
+        if stored is None:
+            return bool(db.get(b"g" + request.key)), False
+        return True, nullcheck.first_difference(database.unpack_manifest(stored)) is None
+    except Damaged:
+        return False, False
+    finally:
+        db.close()

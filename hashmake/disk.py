@@ -1,0 +1,166 @@
+"""The disk, as this build has seen it: each path is read at most once until someone says that it changed."""
+
+import os
+import stat
+import time
+
+from hashmake import digest
+
+Signature = tuple[int, int, int, int, int]  # dev, ino, size, mtime ns, ctime ns
+
+
+def signature(st: os.stat_result) -> Signature:
+    """What changes whenever a file's content is changed through the file system, coarse clocks aside."""
+    return (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
+
+
+def granularity_ns(st: os.stat_result) -> int:
+    """How far apart two changes must be to be told apart by this file's ctime.
+
+    The kernel stamps files with its tick (at most 10 ms); file systems without sub-second stamps show whole seconds.
+    """
+    return 1_000_000_000 if st.st_ctime_ns % 1_000_000_000 == 0 else 10_000_000
+
+
+class Disk:
+    """Versions and listings, remembered. `host` answers for paths that do not start with "/"."""
+
+    def __init__(self, own_directories: frozenset[bytes] = frozenset()) -> None:
+        self._content: dict[bytes, bytes] = {}
+        self._own: dict[bytes, bytes] = {}
+        self._heads: dict[bytes, bytes] = {}
+        self._stats: dict[bytes, os.stat_result] = {}
+        self._read_at: dict[bytes, int] = {}
+        self._names: dict[bytes, list[bytes] | None] = {}
+        self._own_directories = own_directories
+        self.files_read = 0
+
+    def content(self, path: bytes) -> bytes:
+        """Version behind path, links followed."""
+        version = self._content.get(path)
+        if version is None:
+            if path[:1] != b"/":
+                version = host_fact(path)
+            else:
+                version, st = digest.of_file(path)
+                self.files_read += 1
+                if st is not None:
+                    self._stats[path] = st
+                    self._read_at[path] = time.time_ns()
+            self._content[path] = version
+        return version
+
+    def own(self, path: bytes) -> bytes:
+        """Version of path itself: a link is a link."""
+        version = self._own.get(path)
+        if version is None:
+            try:
+                st = os.lstat(path)
+            except OSError:
+                version = digest.ABSENT
+            else:
+                if stat.S_ISLNK(st.st_mode):
+                    version = digest.of_path(path)[0]
+                elif stat.S_ISREG(st.st_mode):
+                    version = self.content(path)
+                else:
+                    version = digest.head_of(st)
+            self._own[path] = version
+        return version
+
+    def head(self, path: bytes) -> bytes:
+        """digest.head of the version behind path, without reading it."""
+        version = self._content.get(path)
+        if version is not None:
+            return digest.head(version)
+        head = self._heads.get(path)
+        if head is None:
+            try:
+                head = digest.head_of(os.stat(path))
+            except OSError:
+                head = digest.ABSENT
+            self._heads[path] = head
+        return head
+
+    def own_head(self, path: bytes) -> bytes:
+        """digest.head of the version of path itself, without reading it."""
+        version = self._own.get(path)
+        if version is not None:
+            return digest.head(version)
+        try:
+            st = os.lstat(path)
+        except OSError:
+            return digest.ABSENT
+        return self.own(path) if stat.S_ISLNK(st.st_mode) else digest.head_of(st)
+
+    def exists(self, path: bytes) -> bool:
+        """Whether opening path would find something (links followed)."""
+        version = self._content.get(path)
+        return bool(version) if version is not None else os.access(path, os.F_OK)
+
+    def names(self, path: bytes) -> list[bytes] | None:
+        """Names in a directory, sorted, hashmake's own left out; None when it can't be listed."""
+        if path not in self._names:
+            try:
+                names: list[bytes] | None = sorted(os.listdir(path))
+            except OSError:
+                names = None
+            else:
+                prefix = path if path.endswith(b"/") else path + b"/"
+                names = [n for n in names if prefix + n not in self._own_directories]
+            self._names[path] = names
+        return self._names[path]
+
+    def forget(self, path: bytes) -> None:
+        """Something wrote path."""
+        self._content.pop(path, None)
+        self._own.pop(path, None)
+        self._heads.pop(path, None)
+        self._stats.pop(path, None)
+        self._names.pop(path, None)
+        self._names.pop(os.path.dirname(path), None)
+
+    def changed_since(self, path: bytes, moment_ns: int) -> bool:
+        """Whether the file read for content(path) may have been changed at or after moment_ns (its ctime tells).
+
+        Where the clock is too coarse to say, content read before that moment is compared with content read now.
+        """
+        st = self._stats.get(path)
+        if st is None or st.st_ctime_ns + granularity_ns(st) <= moment_ns:
+            return False
+        if self._read_at[path] >= moment_ns or st.st_ctime_ns >= moment_ns:
+            return True
+        before = self._content[path]
+        self.forget(path)
+        return self.content(path) != before
+
+    def known_before(self, path: bytes, moment_ns: int) -> bytes | None:
+        """The version of path that was read before that moment; None if it was not."""
+        version = self._own.get(path, self._content.get(path))
+        return version if version and self._read_at.get(path, moment_ns) < moment_ns else None
+
+    def still_same(self, path: bytes) -> bool:
+        """Whether the file still is the one that content(path) read; True for what was never read."""
+        st = self._stats.get(path)
+        if st is None:
+            return True
+        try:
+            return signature(os.stat(path)) == signature(st)
+        except OSError:
+            return False
+
+
+def host_fact(name: bytes) -> bytes:
+    """The version of a fact about the host: "uname" or "user" (events.h, HM_HOST)."""
+    if name == b"uname":
+        u = os.uname()
+        return b"H" + os.fsencode(f"{u.sysname} {u.nodename} {u.release} {u.version} {u.machine}")
+    if name == b"user":
+        import pwd
+
+        try:
+            entry = pwd.getpwuid(os.getuid())
+            return b"H" + os.fsencode(f"{entry.pw_uid} {entry.pw_name} {entry.pw_dir}")
+        except KeyError:
+            return b"H%d" % os.getuid()
+    return b"H"

@@ -1,0 +1,40 @@
+"""Which build is asked for: the goal's identity and the digest of what may change its result. Imports next to nothing,
+because every null build passes through here."""
+
+import os
+
+from hashmake import digest
+from hashmake.makeargs import MakeArguments
+
+# Carry no meaning for what a step makes (design.md, rule 5).
+MEANINGLESS = frozenset(
+    b"MAKELEVEL MFLAGS MAKE_TERMOUT MAKE_TERMERR MAKE_RESTARTS _ OLDPWD SHLVL TERM COLUMNS LINES"
+    b" HASHMAKE_RUN HASHMAKE_STEP HASHMAKE_MAKE HASHMAKE_STATE_DIR SSH_CLIENT SSH_CONNECTION SSH_TTY SSH_AUTH_SOCK"
+    b" SSH_AGENT_PID SSH_ASKPASS WINDOWID STY TMUX TMUX_PANE NO_COLOR CLICOLOR_FORCE FORCE_COLOR COLORTERM".split()
+)
+_PRINTING_VARIABLES = frozenset({"V"})  # Kbuild; see hashmake/kbuild
+
+
+def goal_key(arguments: MakeArguments, start: str, out: str) -> bytes:
+    """Identity of a goal, 16 bytes: directory, makefiles, output directory and goals; no variables, no options.
+
+    What earlier builds of this goal made is hidden from the next one (design.md, section 2).
+    """
+    words = [arguments.directory(start), out, *arguments.makefiles, "", *arguments.goals]
+    return digest.of_bytes(b"\0".join(os.fsencode(w) for w in words))
+
+
+def input_digest(arguments: MakeArguments, make: bytes, environ: dict[bytes, bytes], where: bytes) -> bytes:
+    """Digest of the rest of the request: make, variables, options that matter and the environment."""
+    variables = [v for v in arguments.variables if v.partition("=")[0] not in _PRINTING_VARIABLES]
+    words = [make, *(os.fsencode(w) for w in [*variables, "", *arguments.meaning, ""])]
+    for name in sorted(environ):
+        if name in MEANINGLESS or (name == b"PWD" and environ[name] == where) or name.startswith(b"HASHMAKE_"):
+            continue
+        value = environ[name]
+        if name in (b"MAKEFLAGS", b"GNUMAKEFLAGS") and value:
+            from hashmake.step import never, normal_makeflags
+
+            value = normal_makeflags(value, never)
+        words.append(name + b"=" + value)
+    return digest.of_bytes(b"\0".join(words))

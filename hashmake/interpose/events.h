@@ -1,0 +1,126 @@
+/* events.h: everything the interposer, the step launcher and the supervisor say to each other.
+ *
+ * One header, included by both C programs and parsed by tests/interpose/test_events.py, which compares it with
+ * the Python side (hashmake/trace.py, hashmake/view.py, hashmake/supervisor.py).
+ *
+ * Bump HM_VERSION whenever the meaning or layout of anything below changes, additions included: a trace or view of
+ * another version is refused by name, never interpreted.
+ */
+#ifndef HM_EVENTS_H
+#define HM_EVENTS_H
+#include <stdint.h>
+
+#define HM_VERSION 1
+
+/* ---- environment -------------------------------------------------------------------------------------------------
+ * HASHMAKE_RUN   absolute path of the run directory of this build; it holds
+ *                  view        the shared table of products (below), mapped read-write by every traced process
+ *                  sock        the supervisor's SOCK_STREAM unix socket
+ *                  t/<step>    the trace file of the step with that decimal number
+ * HASHMAKE_STEP  decimal number of the step this process belongs to
+ * Both, and the interposer's own entry in LD_PRELOAD, are put back when a program execs with an environment that has
+ * lost them; other LD_PRELOAD entries are kept. The launcher is the file "hmstep" beside the interposer library. */
+#define HM_ENV_RUN "HASHMAKE_RUN"
+#define HM_ENV_STEP "HASHMAKE_STEP"
+#define HM_LAUNCHER "hmstep"
+
+/* ---- trace file --------------------------------------------------------------------------------------------------
+ * Made by the launcher (0600, HM_TRACE_FIRST bytes really allocated with fallocate), mapped MAP_SHARED by all
+ * processes of the step. A writer claims space with one atomic add on `tail`, then copies its record. Nothing has to
+ * be flushed, so a killed process loses at most the record it was copying: the hole is seen as empty records and makes
+ * the step "not fully seen". A writer that finds its claim beyond `limit` grows the file (posix_fallocate first: a full
+ * /dev/shm must not become SIGBUS), remaps, and publishes the new limit; if that fails it sets HM_LOST and writes nothing.
+ *
+ * A record is a kind byte followed by bytes without NUL, followed by NUL. Records of one step are in order of claim.
+ * In-process, a record equal to one already sent is dropped, except after 'w', 'u', 'm', 't' on that path. */
+#define HM_TRACE_MAGIC 0x52544d48u /* "HMTR" */
+#define HM_TRACE_FIRST 65536u
+struct hm_trace {
+    uint32_t magic, version;
+    uint64_t tail;     /* atomic: offset of the next free byte; starts at sizeof(struct hm_trace) */
+    uint64_t limit;    /* atomic: bytes allocated */
+    uint32_t flags;    /* atomic: HM_LOST */
+    uint32_t expected; /* atomic: program images that an exec or spawn was about to start */
+    uint32_t hello;    /* atomic: program images whose interposer came up; != expected: something ran unseen */
+    uint32_t pad[5];
+};
+#define HM_LOST 1u
+
+/* Kinds. Paths are absolute, lexically normal ("." and "//" gone, ".." resolved the way the kernel would), their
+ * directory part physical (no symbolic link in it; each link passed on the way is an 'l' record of its own), the last
+ * component as the program gave it. /proc, /dev and /sys are not recorded (except: opening /dev/tty for reading is a
+ * HM_UNSEEN "terminal"). Only ENOENT, ENOTDIR and ELOOP make an absence; other failures are not recorded. */
+#define HM_READ 'r'    /* content was read: opened for reading, executed, interpreter, shared object */
+#define HM_ABSENT 'n'  /* looked for, was not there */
+#define HM_STAT 's'    /* stat() that follows links: it is there; type, mode and size were seen */
+#define HM_LSTAT 'l'   /* lstat() or readlink(): it is there; link target or type, mode and size were seen */
+#define HM_ACCESS 'a'  /* access(): it is there; type and mode were seen */
+#define HM_LOOK 'k'    /* any of s l a in a make process: existence was seen, and a (logical) time */
+#define HM_LIST 'd'    /* listing of this directory began */
+#define HM_ENTRY 'e'   /* DIR/NAME: a listing returned this name ("." and ".." never) */
+#define HM_LISTED 'f'  /* listing of this directory reached its end */
+#define HM_WRITE 'w'   /* created, opened for writing, truncated, made by rename, link, symlink, mkdir; mode changed */
+#define HM_REMOVE 'u'  /* removed: unlink, rmdir, the old name of a rename */
+#define HM_MOVEDIR 'm' /* old name of a renamed directory; the next record is HM_MOVEDIR_TO, claimed together */
+#define HM_MOVEDIR_TO 'M'
+#define HM_TOUCH 't'   /* times set and nothing else */
+#define HM_GETENV 'g'  /* NAME: getenv("NAME") */
+#define HM_ENVIRON 'G' /* PROGRAM: takes all of environ in (perl, python, awk, env and printenv that print ...) */
+#define HM_SCRIPT 'S'  /* a shell opened this file for reading: its text names the variables the shell used */
+#define HM_HOST 'v'    /* "uname" (uname, gethostname), "user" (getuid, geteuid, getlogin, getpwuid ...) was asked */
+#define HM_MAKE 'P'    /* PATH of a make executable: a make process came up in this step */
+#define HM_UNSEEN '!'  /* WHY:PROGRAM the step can't be followed: static, setuid, 32bit, network, socket, terminal,
+                          io_uring, chroot, background, noread (executable but not readable) */
+
+/* ---- view --------------------------------------------------------------------------------------------------------
+ * The clean view: an open-addressing table, linear probing, keyed by XXH64(path, seed 0) (0 is stored as 1), paths as
+ * in the trace. Entries are only ever added or changed by the supervisor, except for HM_V_LIVE, see below.
+ * value = seq << 3 | state. */
+#define HM_VIEW_MAGIC 0x57564d48u /* "HMVW" */
+struct hm_view {
+    uint32_t magic, version;
+    uint64_t capacity; /* entries, a power of two */
+    uint64_t seq;      /* atomic: the highest sequence number given so far */
+    uint64_t dirgen;   /* atomic: generation of the directory cache; bumped by any process that makes a symbolic link or
+                          renames or removes a directory or link */
+    uint64_t dircap;   /* slots of the directory cache, a power of two; they follow the entries */
+    uint64_t flags;    /* HM_VF_* */
+    uint64_t pad[2];
+};
+#define HM_VF_HIDE 1u /* the clean view is on: HIDDEN entries do not exist for the processes of this build */
+#define HM_VF_TIME 2u /* make processes see logical times */
+struct hm_entry {
+    uint64_t hash;  /* 0: free */
+    uint64_t value; /* atomic */
+};
+/* Directory cache: after the entries, dircap u64 slots. Slot (h & (dircap-1)) == (h ^ (dirgen * odd constant)) says that the
+ * directory whose path hashes to h is physical (no link in it) in this generation. A hint that saves system calls. */
+#define HM_V_NONE 0u    /* as if there were no entry */
+#define HM_V_HIDDEN 1u  /* a product that no step of this build has made yet: absent for every process */
+#define HM_V_PRESENT 2u /* a product as this build has made it, or judged current, at moment seq */
+#define HM_V_LIVE 3u    /* a running step is writing it: visible, time = view.seq + 1. Set by the interposer. */
+#define HM_V_AHEAD 4u   /* judged current at moment seq, but the disk holds a later version (perhaps none): make sees it
+                           (a regular file, whatever the disk says); who opens it for reading or without truncating it
+                           first asks the supervisor (HM_M_WANT) to put the right version there */
+#define HM_V_SOURCE 5u  /* not hidden; its content was last seen to change at moment seq */
+/* Logical time of seq: HM_TIME_BASE + seq seconds, 0 ns. A file without an entry keeps the order of its real times below
+ * all of these: logical nanoseconds = real nanoseconds / 4, clamped to [0, HM_TIME_BASE s). Directories too. */
+#define HM_TIME_BASE 1200000000ull
+
+/* ---- messages on the socket --------------------------------------------------------------------------------------
+ * u32 length of what follows, u8 type, payload. Native byte order, packed. */
+#define HM_M_ASK 'Q'  /* launcher: u8 kind (HM_RECIPE|HM_SHELL), u32 parent step, u32 pid, u32 umask, u32 argc, then NUL-ended
+                         strings: cwd, program path, argc arguments, all environment strings */
+#define HM_M_SKIP 'S' /* supervisor: i32 exit code, then the bytes for standard output */
+#define HM_M_RUN 'G'  /* supervisor: u32 step number; make its trace file and run it */
+#define HM_M_DONE 'D' /* launcher: u32 wait status, u64 user+system us, u64 max RSS kB, then captured stdout (HM_SHELL) */
+#define HM_M_ACK 'A'  /* supervisor: empty */
+#define HM_M_MAKE 'M' /* interposer: u32 step: a make process starts; answered by ACK once the step's writes are known */
+#define HM_M_WANT 'W' /* interposer: u32 step, path: AHEAD file is about to be opened; ACK when the disk holds it */
+#define HM_RECIPE 'R'
+#define HM_SHELL 'F'  /* $(shell): standard output is the result and is captured */
+/* Launcher's arguments, as the interposer inside make gives them:
+ *   hmstep KE PATH ARGV...   K = HM_RECIPE | HM_SHELL, E = '-' no held-back echo, '=' the echo is ARGV[2] plus newline
+ *   hmstep KT TEXT PATH ARGV...  the echo is TEXT plus newline. It is printed on stdout if, and only if, the step runs. */
+#define HM_CAPTURE_MAX (4u << 20)
+#endif

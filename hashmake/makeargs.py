@@ -1,0 +1,136 @@
+"""make's command line, read only as far as hashmake must understand it; nothing is changed in it."""
+
+import os
+
+# Options with an argument that may be the next word (GNU make 4.3, main.c; 4.4 adds --shuffle, always with "=").
+_TAKES_WORD = frozenset("C f I o W E".split())
+_LONG_TAKES_WORD = frozenset(
+    "directory file makefile include-dir old-file assume-old what-if new-file assume-new eval".split()
+)
+_OPTIONAL_ATTACHED = frozenset("j l O d".split())  # a number or word may be attached; -j and -l also take the next word
+# Options that change nothing in what is made.
+_QUIET = frozenset("s w k S j l O".split())
+_QUIET_LONG = frozenset(
+    "silent quiet print-directory no-print-directory keep-going no-keep-going stop jobs load-average max-load output-sync"
+    " no-silent warn-undefined-variables".split()
+)
+_NO_BUILD = frozenset("n q t v h".split())
+_NO_BUILD_LONG = frozenset("just-print dry-run recon question touch version help".split())
+_ALWAYS_EVALUATE = frozenset("d p".split())
+_ALWAYS_EVALUATE_LONG = frozenset("debug print-data-base trace".split())
+
+
+class MakeArguments:
+    """What the words after `build` say.
+
+    goals        in the order given
+    variables    NAME=VALUE words, sorted
+    directories  arguments of -C, in order
+    makefiles    arguments of -f, in order
+    meaning      option words that may change what is made, in order (not: -j, -s, -k, -w, -O)
+    always_make  -B
+    no_build     -n, -q, -t, -v or -h: make does not build; `question` and `dry_run` say which
+    evaluate     -d, -p or --trace: what make prints is wanted, so make must run
+    silent       -s
+    keep_going   -k or -i
+    """
+
+    def __init__(self, words: list[str]) -> None:
+        self.goals: list[str] = []
+        self.variables: list[str] = []
+        self.directories: list[str] = []
+        self.makefiles: list[str] = []
+        self.meaning: list[str] = []
+        self.always_make = self.no_build = self.evaluate = self.silent = self.keep_going = False
+        self.question = self.dry_run = False
+        self._read(words)
+
+    def _read(self, words: list[str]) -> None:
+        rest = list(words)
+        only_goals = False
+        while rest:
+            word = rest.pop(0)
+            if only_goals or not word.startswith("-") or word == "-":
+                self._operand(word)
+            elif word == "--":
+                only_goals = True
+            elif word.startswith("--"):
+                self._long(word[2:], rest)
+            else:
+                self._short(word[1:], rest)
+        self.variables.sort()
+
+    def _operand(self, word: str) -> None:
+        if "=" in word:
+            self.variables.append(word)
+        elif word:
+            self.goals.append(word)
+
+    def _long(self, word: str, rest: list[str]) -> None:
+        name, equals, value = word.partition("=")
+        if name in _LONG_TAKES_WORD and not equals:
+            value = rest.pop(0) if rest else ""
+        if name in ("jobs", "load-average", "max-load") and not equals and rest and rest[0][:1].isdigit():
+            rest.pop(0)
+        if name == "directory":
+            self.directories.append(value)
+        elif name in ("file", "makefile"):
+            self.makefiles.append(value)
+        elif name not in _QUIET_LONG and name != "always-make":
+            self.meaning.append(f"--{name}={value}" if value else f"--{name}")
+        self.always_make |= name == "always-make"
+        self.no_build |= name in _NO_BUILD_LONG
+        self.question |= name == "question"
+        self.dry_run |= name in ("just-print", "dry-run", "recon")
+        self.evaluate |= name in _ALWAYS_EVALUATE_LONG
+        self.silent |= name in ("silent", "quiet")
+        self.keep_going |= name in ("keep-going", "ignore-errors")
+
+    def _short(self, letters: str, rest: list[str]) -> None:
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            value = ""
+            if letter in _TAKES_WORD:
+                value, letters = letters or (rest.pop(0) if rest else ""), ""
+            elif letter in _OPTIONAL_ATTACHED:
+                if letter in "jl" and not letters and rest and rest[0][:1].isdigit():
+                    rest.pop(0)
+                if letter in "jl":
+                    letters = letters.lstrip("0123456789.")
+                else:
+                    value, letters = letters, ""
+            self._one(letter, value)
+
+    def _one(self, letter: str, value: str) -> None:
+        if letter == "C":
+            self.directories.append(value)
+        elif letter == "f":
+            self.makefiles.append(value)
+        elif letter not in _QUIET and letter != "B":
+            self.meaning.append(f"-{letter}{value}")
+        self.always_make |= letter == "B"
+        self.no_build |= letter in _NO_BUILD
+        self.question |= letter == "q"
+        self.dry_run |= letter == "n"
+        self.evaluate |= letter in _ALWAYS_EVALUATE
+        self.silent |= letter == "s"
+        self.keep_going |= letter in "ki"
+
+    def variable(self, name: str) -> str | None:
+        """The value of a variable given on the command line."""
+        for word in reversed(self.variables):
+            if word.partition("=")[0].rstrip(":+?!") == name:
+                return word.partition("=")[2]
+        return None
+
+    def directory(self, start: str) -> str:
+        """The directory make runs in, as an absolute physical path."""
+        return os.path.realpath(os.path.join(start, *self.directories))
+
+    def output_directory(self, start: str, environ: dict[str, str]) -> str:
+        """Where products go: O= (or KBUILD_OUTPUT) below the directory make runs in, else that directory."""
+        where = self.directory(start)
+        out = self.variable("O")
+        if out is None:
+            out = environ.get("KBUILD_OUTPUT", "") if os.path.exists(os.path.join(where, "Kbuild")) else ""
+        return os.path.realpath(os.path.join(where, out)) if out else where

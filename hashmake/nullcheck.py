@@ -1,0 +1,83 @@
+"""The null build: is everything as the last complete build left it? Nothing but digests, and next to no imports.
+
+A manifest is made at the end of a complete build: every input with its version, every product with its version, what must be
+absent, what must be listed how. Layout: seven lists (see database.py for "list"): paths to read, their versions; paths to
+look at, their versions as lstat tells; paths to find absent; directories to list, the names expected.
+Then the names of products in those directories, to be left out (joined by NUL, one string a directory).
+"""
+
+import os
+
+from hashmake import digest
+from hashmake.disk import host_fact
+
+Manifest = tuple[list[bytes], list[bytes], list[bytes], list[bytes], list[bytes], list[bytes], list[bytes], list[bytes]]
+
+
+def first_difference(manifest: Manifest) -> bytes | None:
+    """The first path that is not as recorded; None: nothing changed, make need not be started."""
+    read_paths, read_versions, look_paths, look_versions, absent, list_paths, list_names, list_products = manifest
+    of_file = digest.of_file
+    for path, version in zip(read_paths, read_versions, strict=True):
+        if of_file(path)[0] != version:
+            return path
+    for path, version in zip(look_paths, look_versions, strict=True):
+        if not _looks_like(path, version):
+            return path
+    found = _first_present(absent)
+    if found is not None:
+        return found
+    for path, names, products in zip(list_paths, list_names, list_products, strict=True):
+        if not _lists_as(path, names, products):
+            return path
+    return None
+
+
+def _looks_like(path: bytes, version: bytes) -> bool:
+    """version: as Tree.seen tells, with the kind of look in front: E exists, T through links, O the path itself."""
+    kind, expected = version[:1], version[1:]
+    if kind == b"H":
+        return host_fact(path) == expected
+    try:
+        if kind == b"E":
+            os.stat(path)
+            return True
+        if kind == b"A":
+            return digest.access(digest.head_of(os.stat(path))) == expected
+        if kind == b"T":
+            return digest.head_of(os.stat(path)) == expected
+    except OSError:
+        return False
+    return digest.head(digest.of_path(path)[0] if expected[:1] == b"L" else _own_head(path)) == expected
+
+
+def _own_head(path: bytes) -> bytes:
+    try:
+        return digest.head_of(os.lstat(path))
+    except OSError:
+        return digest.ABSENT
+
+
+def _first_present(absent: list[bytes]) -> bytes | None:
+    """Sorted by directory: where the directory is missing, nothing below needs a look."""
+    access, exists = os.access, os.F_OK
+    missing: dict[bytes, bool] = {}
+    for path in absent:
+        parent = path[: path.rfind(b"/")]
+        gone = missing.get(parent)
+        if gone is None:
+            gone = missing[parent] = bool(parent) and not access(parent, exists)
+        if not gone and access(path, exists):
+            return path
+    return None
+
+
+def _lists_as(path: bytes, expected: bytes, products: bytes) -> bool:
+    try:
+        names = set(os.listdir(path))
+    except OSError:
+        return False
+    if products:
+        names.difference_update(products.split(b"\0"))
+    names.discard(b".hashmake")
+    return b"\0".join(sorted(names)) == expected

@@ -1,0 +1,77 @@
+"""What an earlier build that was killed left behind: its run directory tells what it was writing.
+
+"Once written, derived" (design.md, rule 2): a path that a step of the dead build wrote is a product, torn or whole, though
+its step was never recorded. The run directory lies in memory (/dev/shm); after a crash of the machine it is gone, and then
+nothing in the tree that is not recorded can be believed: the next build runs everything.
+"""
+
+import os
+
+from hashmake import trace
+from hashmake.archive import Archive
+from hashmake.database import Database
+from hashmake.errors import Protocol, StateUnusable
+from hashmake.recording import Recording
+from hashmake.statedir import remove_run_directory
+from hashmake.tables import NO_VALUE
+from hashmake.trace import TraceFile
+
+_WRITES = (trace.WRITE, trace.MOVEDIR_TO)
+
+
+def boot_id() -> str:
+    """Changes when the machine starts."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as f:
+            return f.read().strip()
+    except OSError:
+        return "unknown"
+
+
+def begin(db: Database, state_path: str, goal_key: bytes) -> str:
+    """Make the run directory and note it in the database, safely on the disk, before anything is written."""
+    for base in ("/dev/shm", state_path):
+        path = os.path.join(base, f"hashmake-{os.geteuid()}-{os.urandom(6).hex()}")
+        try:
+            os.mkdir(path, 0o700)
+            os.mkdir(os.path.join(path, "t"), 0o700)
+        except OSError:
+            continue
+        db.put_all({b"O": goal_key + os.fsencode(f"{path}\0{boot_id()}")})
+        db.sync()
+        return path
+    raise StateUnusable(f"{state_path}: no place for the run directory, nor in /dev/shm; is the disk full?")
+
+
+def recover(db: Database, archive: Archive, recording: Recording) -> bool:
+    """Learn from what a killed build left; True when nothing unrecorded in the tree can be believed."""
+    marker = db.get(b"O")
+    if not marker:
+        return False
+    goal = recording.goal(marker[:16])
+    run_dir, _, boot = os.fsdecode(marker[16:]).partition("\0")
+    traces = os.path.join(run_dir, "t")
+    if boot != boot_id() or not os.path.isdir(traces):
+        return True
+    for name in os.listdir(traces):
+        for path in _written(os.fsencode(os.path.join(traces, name))):
+            pid = recording.tables.path(path)
+            if pid in recording.sources:
+                continue
+            if pid not in recording.products:
+                recording.product(goal, pid, NO_VALUE, recording.seq)
+            elif pid not in goal.products:
+                recording.product(goal, pid, *recording.products[pid])
+    archive.save(recording, archive.moments(recording))
+    remove_run_directory(run_dir)
+    return False
+
+
+def _written(path: bytes) -> list[bytes]:
+    file = TraceFile(path)
+    try:
+        return [r[1:] for r in file.records(final=False) if r[:1] in _WRITES]
+    except Protocol:
+        return []
+    finally:
+        file.close()

@@ -1,0 +1,1 @@
+"""Reports: facts in, lines or JSON out."""

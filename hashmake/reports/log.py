@@ -1,0 +1,92 @@
+"""`hashmake log`: what the last build ran and why, for people and as JSON (the keys are promised in docs/design.md)."""
+
+import json
+import os
+import time
+from typing import Any
+
+from hashmake.database import U32
+from hashmake.engine import Engine, Ran
+from hashmake.plan import Reason, describe
+
+
+def as_json(build: int, words: list[str], code: int, engine: Engine, began: float) -> bytes:
+    """The log of a build in which make ran."""
+    counts = engine.counts
+    log = {
+        "build": build,
+        "argv": words,
+        "exit_code": code,
+        "wall_s": round(time.monotonic() - began, 3),
+        "mode": "make",
+        "steps": {"run": counts.run, "skipped": counts.skipped, "restored": 0, "failed": counts.failed},
+        "evaluated": counts.evaluated,
+        "ran": [_ran(r) for r in engine.ran],
+    }
+    return json.dumps(log, separators=(",", ":")).encode("ascii")
+
+
+def of_null(build: int, data: bytes) -> dict[str, Any]:
+    """The log of a null build, from what Database.save_null kept."""
+    (wall_us,) = U32.unpack_from(data)
+    words = [_text(w) for w in data[4:].split(b"\0") if w]
+    return {
+        "build": build,
+        "argv": words,
+        "exit_code": 0,
+        "wall_s": round(wall_us / 1e6, 3),
+        "mode": "null",
+        "steps": {"run": 0, "skipped": 0, "restored": 0, "failed": 0},
+        "evaluated": 0,
+        "ran": [],
+    }
+
+
+def _ran(ran: Ran) -> dict[str, Any]:
+    return {
+        "cwd": _text(ran.cwd),
+        "command": command_text(ran.argv),
+        "outputs": [_text(o) for o in ran.outputs],
+        "reason": _reason(ran.reason),
+        "wall_s": round(ran.wall_us / 1e6, 6),
+        "exit_code": ran.code,
+        "shell_function": ran.kind == b"F",
+    }
+
+
+def _reason(reason: Reason) -> dict[str, str]:
+    out = {"kind": reason.kind}
+    if reason.what:
+        out["what"] = _text(reason.what)
+    out["text"] = describe(reason)
+    return out
+
+
+def command_text(argv: list[bytes]) -> str:
+    """A command as make had it: the text given to `sh -c`, else the words."""
+    words = argv[1:]
+    if len(words) == 3 and words[1][:1] == b"-" and b"c" in words[1] and os.path.basename(words[0]).endswith(b"sh"):
+        return _text(words[2])
+    return " ".join(_text(w) for w in words)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
+
+
+def lines(log: dict[str, Any]) -> list[str]:
+    """For people."""
+    steps = log["steps"]
+    out = [
+        f"build {log['build']}: make {' '.join(log['argv'])}".rstrip(),
+        f"{log['mode']}, exit status {log['exit_code']}, {log['wall_s']:.2f} s; steps: {steps['run']} run,"
+        f" {steps['skipped']} skipped, {steps['failed']} failed",
+    ]
+    for ran in log["ran"]:
+        first = ran["command"].strip().splitlines()
+        command = first[0] if first else ""
+        out.append("")
+        out.append(f"  {', '.join(ran['outputs']) or '(no files)'}  [{ran['wall_s']:.3f} s]")
+        out.append(f"    why: {ran['reason']['text']}")
+        out.append(f"    ran: {command[:160]}{'...' if len(command) > 160 or len(first) > 1 else ''}")
+    return out

@@ -1,0 +1,93 @@
+"""`hashmake why PATH`: which step makes it, did it run in the last build, would it run now."""
+
+import os
+import time
+
+from hashmake.disk import Disk
+from hashmake.plan import describe, judge_inputs, judge_kind
+from hashmake.recording import Recording
+from hashmake.reports.last import decode, load
+from hashmake.reports.log import command_text
+from hashmake.result import Result
+from hashmake.tables import KIND_NAMES, NO_VALUE, PathId
+from hashmake.tree import Tree
+
+_SHOW = 12
+
+
+def why(state: str, path: str) -> int:
+    """Print the answer; exit status 1 when nothing is known of PATH."""
+    db, recording = load(state)
+    try:
+        absolute = os.fsencode(os.path.join(os.path.realpath(os.path.dirname(path) or "."), os.path.basename(path)))
+        pid = recording.tables.path_ids.get(absolute)
+        if pid is None:
+            print(f"{path}: no build recorded in {state} ever touched or looked for it")
+            return 1
+        logs = [decode(build, data) for build, data in db.logs()]
+        lines = _maker(recording, pid, path, absolute.decode("utf-8", "backslashreplace"), logs)
+        print("\n".join(lines))
+        return 0
+    finally:
+        db.close()
+
+
+def _maker(recording: Recording, pid: PathId, path: str, absolute: str, logs: list[dict]) -> list[str]:  # type: ignore[type-arg]  # JSON
+    known = recording.products.get(pid)
+    if known is None:
+        return [f"{path}: a source; {_readers(recording, pid)} recorded steps depend on it"]
+    maker = recording.makers.get((pid, known[0]))
+    result = recording.result(maker) if maker is not None else None
+    if result is None:
+        return [f"{path}: made by a make process itself, or by a step that is no longer recorded"]
+    lines = [f"{path}: made by", f"  {command_text(result.argv).strip()}"]
+    lines += _history(absolute, logs)
+    lines += _now(recording, result, pid)
+    return lines
+
+
+def _readers(recording: Recording, pid: PathId) -> int:
+    facts = set(recording.tables.facts_on.get(pid, ()))
+    ids = {rid for rid in recording.makers.values()}
+    return sum(1 for rid in ids if (r := recording.result(rid)) is not None and not facts.isdisjoint(r.facts))
+
+
+def _history(absolute: str, logs: list[dict]) -> list[str]:  # type: ignore[type-arg]  # JSON
+    for log in reversed(logs):
+        for ran in log["ran"]:
+            if absolute in ran["outputs"]:
+                which = "the last build" if log is logs[-1] else f"build {log['build']}"
+                return [f"ran in {which} because {ran['reason']['text']}"]
+    return ["did not run in the builds whose logs are kept"]
+
+
+def _now(recording: Recording, result: Result, pid: PathId) -> list[str]:
+    """What a build started now would decide for this step, as far as the disk tells."""
+    tree = Tree(recording.tables, Disk(), recording.seq)
+    # Its inputs that are products count as the disk has them; what it makes itself was absent when it started.
+    for out, pre, _post in result.outputs():
+        if pre == NO_VALUE:
+            tree.hide(out)
+    reason = judge_kind(result) or judge_inputs(result, tree)
+    here = Disk().own(recording.tables.paths[pid])
+    if reason is None and here != recording.tables.values[recording.products[pid][0]]:
+        from hashmake.plan import Reason
+
+        kind = "OutputTouched" if here else "OutputMissing"
+        reason = Reason(kind, recording.tables.paths[pid], recording.tables.values[recording.products[pid][0]], here)
+    when = time.strftime("%H:%M:%S")
+    if reason is None:
+        return [f"now ({when}): current, it would be skipped", *_inputs(recording, result)]
+    return [f"now ({when}): stale, because {describe(reason)}", *_inputs(recording, result)]
+
+
+def _inputs(recording: Recording, result: Result) -> list[str]:
+    tables = recording.tables
+    cwd = tables.paths[result.cwd] + b"/"
+    read = sorted(
+        tables.paths[tables.fact_path[f]] for f in result.facts if KIND_NAMES[tables.fact_kind[f]] == "read"
+    )
+    near = [p for p in read if p.startswith(cwd)]
+    names = [p[len(cwd) :].decode("utf-8", "backslashreplace") for p in near[:_SHOW]]
+    more = f" and {len(near) - _SHOW} more" if len(near) > _SHOW else ""
+    return [f"it depends on {len(result.facts)} facts; of the files in {os.fsdecode(cwd)} it read: {' '.join(names)}{more}"]

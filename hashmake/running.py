@@ -1,0 +1,62 @@
+"""A step that is running: what was asked, what it has done so far, what lies below it."""
+
+from collections.abc import Callable
+
+from hashmake.account import Account
+from hashmake.plan import Reason
+from hashmake.result import Result
+from hashmake.step import Environment
+from hashmake.tables import PathId, ValueId
+from hashmake.trace import TraceFile
+
+# What happened in a composite, in order: a step below ended or was skipped, or the composite itself wrote a path.
+Event = Result | tuple[PathId, ValueId, ValueId]
+
+
+class Running:
+    """See the module's text.
+
+    number  of this build's steps, as in HASHMAKE_STEP
+    reason  why it runs
+    then    for a step that runs only to bring a version back: what to do when it has ended
+    """
+
+    __slots__ = (
+        "account",
+        "argv",
+        "cwd",
+        "environment",
+        "events",
+        "key",
+        "kind",
+        "number",
+        "parent",
+        "reason",
+        "then",
+        "trace",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        key: bytes,
+        kind: bytes,
+        cwd: bytes,
+        argv: list[bytes],
+        environment: Environment,
+        parent: "Running | None",
+        account: Account,
+        trace: TraceFile,
+    ) -> None:
+        self.number = number
+        self.key = key
+        self.kind = kind
+        self.cwd = cwd
+        self.argv = argv
+        self.environment = environment
+        self.parent = parent
+        self.account = account
+        self.trace = trace
+        self.reason: Reason | None = None
+        self.events: list[Event] = []
+        self.then: Callable[[], None] | None = None

@@ -1,0 +1,280 @@
+"""A build that is not null: make evaluates in the clean view, the supervisor answers its steps, what ran is recorded."""
+
+import os
+import time
+
+from hashmake.account import Account
+from hashmake.archive import Archive
+from hashmake.build import Request, say
+from hashmake.database import Database
+from hashmake.disk import Disk
+from hashmake.engine import Engine
+from hashmake.errors import EXIT_INTERRUPTED, Damaged, StateUnusable
+from hashmake.kbuild import Kbuild, recognise
+from hashmake.manifest import null_manifest
+from hashmake.plugin import Plain, Plugin
+from hashmake.progress import Progress, for_build
+from hashmake.recording import Goal, Recording
+from hashmake.recovery import begin, recover
+from hashmake.reports.log import as_json
+from hashmake.result import ROOT, Result
+from hashmake.running import Running
+from hashmake.statedir import remove_run_directory
+from hashmake.supervisor import Supervisor
+from hashmake.tables import NO_VALUE, READ, PathId, ValueId
+from hashmake.tree import Tree
+from hashmake.view import HIDE, HIDDEN, SOURCE, TIME, View
+
+_MAX_RESTARTS = 3
+
+
+class Opened:
+    """The database and the recording in it."""
+
+    def __init__(self, db: Database, archive: Archive, recording: Recording) -> None:
+        self.db = db
+        self.archive = archive
+        self.recording = recording
+
+
+def open_recording(request: Request) -> Opened:
+    """Open or make the database; one that can't be believed is set aside. Raises StateUnusable."""
+    state = request.state
+    for attempt in (1, 2):
+        try:
+            db = Database(state.database)
+            archive = Archive(db)
+            return Opened(db, archive, archive.load())
+        except Damaged as damage:
+            if attempt == 2:
+                raise StateUnusable(f"{state.database}: {damage}") from damage
+            state.set_aside(str(damage))
+    raise AssertionError
+
+
+def evaluate(request: Request) -> int:
+    """Run make under the supervisor; its exit status. Raises StateUnusable before make has started."""
+    state = request.state
+    if not state.exists():
+        os.makedirs(request.out, exist_ok=True)
+        state.make()
+        state.lock(request.quiet)
+    if not os.path.exists(library_path()):
+        raise StateUnusable(f"{library_path()}: the interposer is missing; reinstall hashmake")
+    opened = open_recording(request)
+    try:
+        code = 2
+        for _ in range(_MAX_RESTARTS):
+            session = Session(request, opened)
+            code = session.build()
+            if not session.again:
+                break
+        return code
+    finally:
+        opened.db.close()
+        state.release()
+
+
+def library_path() -> str:
+    """The interposer, installed beside this package."""
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "interpose", "libhashmake.so")
+
+
+class Session:
+    """One evaluation by make. `again`: something could only be put right by another one."""
+
+    def __init__(self, request: Request, opened: Opened) -> None:
+        self.request = request
+        self.again = False
+        self._db, self._archive, self._recording = opened.db, opened.archive, opened.recording
+        self._goal: Goal = self._recording.goal(request.key)
+        own = os.fsencode(request.state.path)
+        self._disk = Disk(frozenset({own}))
+        self._own = own
+        self._progress: Progress = for_build(request.quiet, request.drop_in, self._expected_steps())
+
+    def _expected_steps(self) -> int:
+        rid = self._goal.root_for(self.request.inputs) or (self._goal.roots[-1][1] if self._goal.roots else None)
+        root = self._recording.result(rid) if rid is not None else None
+        return root.steps if root is not None else 0
+
+    # -- the stages, in order -------------------------------------------------------------------------------------
+
+    def build(self) -> int:
+        """Prepare the tree and the view, run make, record."""
+        recording = self._recording
+        distrust = recover(self._db, self._archive, recording)
+        recording.build += 1
+        first_contact = not recording.goals or (len(recording.goals) == 1 and not self._goal.products)
+        run_dir = begin(self._db, self.request.state.path, self.request.key)
+        try:
+            view = self._make_view(run_dir)
+            tree = Tree(recording.tables, self._disk, recording.seq, view.made)
+            self._prepare(tree, view)
+            engine = self._engine(tree, run_dir, distrust)
+            supervisor = Supervisor(engine, run_dir, library_path(), lambda: self._save(engine))
+            try:
+                code, root = self._run_make(engine, supervisor, run_dir, distrust)
+                self._finish(engine, root, code, first_contact and not recording.sources)
+            finally:
+                supervisor.close()
+                view.close()
+        finally:
+            remove_run_directory(run_dir)
+        self.again = engine.restart and code == 0
+        self._progress.close(engine, code)
+        return EXIT_INTERRUPTED if supervisor.signals == 2 else code
+
+    def _make_view(self, run_dir: str) -> View:
+        recording = self._recording
+        expected = len(recording.products) + len(recording.sources)
+        return View(os.path.join(os.fsencode(run_dir), b"view"), expected, HIDE | TIME, recording.seq)
+
+    def _prepare(self, tree: Tree, view: View) -> None:
+        """Hide what builds of this goal made; say when everything else was last seen to change."""
+        recording, goal, disk = self._recording, self._goal, self._disk
+        paths, values = recording.tables.paths, recording.tables.values
+        view.set(self._own, HIDDEN, 0)
+        for pid in list(goal.products):
+            self._begin_product(tree, view, pid)
+        self._recording.seq = tree.seq
+        foreign = [(p, v) for p, v in recording.products.items() if p not in tree.state]
+        for pid, (version, moment) in [*recording.sources.items(), *foreign]:
+            path = paths[pid]
+            own = pid in recording.products
+            now = disk.own(path) if own else disk.content(path)
+            if now != values[version]:
+                tree.seq += 1
+                moment = tree.seq
+                (recording.products if own else recording.sources)[pid] = (recording.tables.value(now), moment)
+            view.set(path, SOURCE, moment)
+        view.moment(tree.seq)
+        recording.seq = tree.seq
+
+    def _begin_product(self, tree: Tree, view: View, pid: PathId) -> None:
+        recording, goal = self._recording, self._goal
+        path = recording.tables.paths[pid]
+        pre, _post = goal.complete.get(pid, (NO_VALUE, NO_VALUE))
+        here = tree.on_disk(pid)
+        known = recording.products.get(pid, (NO_VALUE, 0))[0]
+        if goal.complete and pid not in goal.complete and here not in (NO_VALUE, known):
+            # No rule made it last time and it is not what a rule made: it has become somebody's source.
+            goal.products.discard(pid)
+            return
+        if pre == NO_VALUE:
+            tree.hide(pid)
+            view.set(path, HIDDEN, 0)
+            return
+        start = pre if here == pre or recording.reaches(pid, pre, here) else here
+        tree.begin_with(pid, start)
+        view.made(path, recording.products.get(pid, (NO_VALUE, tree.seq))[1], start != NO_VALUE, start == here)
+
+    def _engine(self, tree: Tree, run_dir: str, distrust: bool) -> Engine:
+        request = self.request
+        where = os.fsencode(request.where)
+        plugin: Plugin = Kbuild() if recognise(where) else Plain()
+        engine = Engine(
+            self._recording,
+            self._goal,
+            tree,
+            self._disk,
+            plugin,
+            os.fsencode(run_dir),
+            self._own,
+            os.fsencode(library_path()),
+            self._progress.step,
+        )
+        engine.forced = request.arguments.always_make or distrust
+        engine.prints = bool(self._goal.roots) and not any(post for _pre, post in self._goal.complete.values())
+        return engine
+
+    def _run_make(
+        self, engine: Engine, supervisor: Supervisor, run_dir: str, distrust: bool
+    ) -> tuple[int, Running]:
+        request = self.request
+        cwd = os.fsencode(request.where)
+        words = ["make", *(["-B"] if distrust and not request.arguments.always_make else []), *request.words]
+        block = b"\0".join(k + b"=" + v for k, v in os.environb.items())
+        argv = [os.fsencode(request.make or "make"), *map(os.fsencode, words)]
+        root = engine.start(ROOT, request.key, cwd, argv, engine.environment(block), None)
+        began = time.monotonic()
+        code = supervisor.run_make(request.make or "make", words, dict(os.environ), root)
+        if code == 0:
+            supervisor.bring_back_all()
+        result = engine.done(root, code, int((time.monotonic() - began) * 1e6), b"", False)
+        self._root_result = result
+        return code, root
+
+    # -- recording ------------------------------------------------------------------------------------------------
+
+    def _save(self, engine: Engine) -> None:
+        engine.settle()
+        self._recording.seq = engine.tree.seq
+        self._archive.save(self._recording)
+
+    def _finish(self, engine: Engine, root: Running, code: int, first_contact: bool) -> None:
+        request, recording = self.request, self._recording
+        result = self._root_result
+        engine.settle()
+        recording.seq = engine.tree.seq
+        extra: dict[bytes, bytes] = {}
+        if code == 0 and not engine.restart:
+            orphans = self._orphans(engine, result)
+            self._goal.set_root(request.inputs, result)
+            self._learn_sources(result, engine)
+            manifest = null_manifest(result, engine, self._goal, self._own)
+            if manifest is not None:
+                extra[b"n" + request.key + request.inputs] = manifest
+            if orphans and not request.quiet:
+                self._name(orphans)
+            if first_contact and not request.quiet:
+                self._first_contact(engine, root.account, result)
+        extra.update(self._archive.moments(recording))
+        extra[b"O"] = b""
+        try:
+            self._archive.save(recording, extra)
+            self._db.save_log(recording.build, as_json(recording.build, request.words, code, engine, request.began))
+            self._db.sync()
+        except StateUnusable as error:
+            say(str(error))
+
+    def _learn_sources(self, result: Result, engine: Engine) -> None:
+        recording = self._recording
+        tables = recording.tables
+        for fid in result.facts:
+            if tables.fact_kind[fid] != READ:
+                continue
+            pid = PathId(tables.fact_path[fid])
+            if pid in engine.tree.state or pid in recording.products or tables.paths[pid][:1] != b"/":
+                continue
+            version = ValueId(tables.fact_value[fid])
+            if recording.sources.get(pid, (None, 0))[0] != version:
+                recording.sources[pid] = (version, engine.began)
+
+    def _orphans(self, engine: Engine, result: Result) -> list[bytes]:
+        """Products that the last complete build made and this one did not."""
+        made = {pid for pid, _pre, post in result.outputs() if post}
+        tree = engine.tree
+        lost = [p for p, (_pre, post) in self._goal.complete.items() if post and p not in made]
+        paths = tree.tables.paths
+        return sorted(paths[p] for p in lost if p in tree.state and tree.on_disk(p))
+
+    def _name(self, orphans: list[bytes]) -> None:
+        first = os.path.relpath(os.fsdecode(orphans[0]), self.request.where)
+        more = f" and {len(orphans) - 1} more" if len(orphans) > 1 else ""
+        say(f"{first}{more}: made by an earlier build, no rule makes it any more; hidden from this build, not removed")
+
+    def _first_contact(self, engine: Engine, account: Account, result: Result) -> None:
+        """Files make looked at that no step made or read: perhaps products of plain make."""
+        tables = engine.tree.tables
+        read = {tables.fact_path[f] for f in result.facts if tables.fact_kind[f] == READ}
+        made = set(result.outs[0::3])
+        kids = {tables.fact_path[f] for rid in result.kids if (k := self._recording.result(rid)) for f in k.facts}
+        kids.update(tables.fact_path[f] for f in account.facts if tables.fact_kind[f] == READ)
+        taken = sorted(tables.paths[p] for p in account.looks if p in read and p not in made and p not in kids)
+        if taken:
+            first = os.path.relpath(os.fsdecode(taken[0]), self.request.where)
+            say(
+                f"first build here: {len(taken)} files (such as {first}) were taken as they are; if plain make made them"
+                " before, `hashmake build -B` distrusts them"
+            )

@@ -1,0 +1,335 @@
+"""The supervisor: runs make, answers its launchers on a socket, hands what they say to the engine.
+
+One thread, one epoll loop. A launcher's connection lives as long as its step; make's own processes and processes that open
+a file of which a later version lies on the disk ask for a moment and wait (HM_M_MAKE, HM_M_WANT).
+"""
+
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from hashmake import trace
+from hashmake.engine import Engine
+from hashmake.result import RECIPE, ROOT, SHELL, Result
+from hashmake.running import Running
+from hashmake.tables import PathId
+
+ASK, SKIP, RUN, DONE, ACK, MAKE, WANT = b"QSGDAMW"
+ASK_HEAD = struct.Struct("<BIIII")  # kind, parent, pid, umask, argc
+DONE_HEAD = struct.Struct("<IQQ")  # wait status, user+system us, max RSS kB
+LENGTH = struct.Struct("<I")
+CAPTURE_MAX = 4 << 20
+_ACK_MESSAGE = b"\1\0\0\0A"
+_COMMIT_EVERY_S = 0.5
+
+
+class _Connection:
+    """One peer: bytes not yet understood, and the step it runs."""
+
+    __slots__ = ("buffer", "running", "sock", "started")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.buffer = b""
+        self.running: Running | None = None
+        self.started = 0.0
+
+
+class Supervisor:
+    """Serves one build. `commit` is called now and then, when there is something to save."""
+
+    def __init__(self, engine: Engine, run_dir: str, library: str, commit: Callable[[], None]) -> None:
+        self._engine = engine
+        self._run_dir = run_dir
+        self._library = library
+        self._commit = commit
+        self._connections: dict[int, _Connection] = {}
+        self._waiting: dict[PathId, list[_Connection]] = {}
+        self._reruns: dict[int, tuple[Running, subprocess.Popen[bytes] | None]] = {}
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self._listener.bind(os.path.join(run_dir, "sock"))
+        self._listener.listen(1024)
+        self._listener.setblocking(False)
+        self._poll = select.epoll()
+        self._poll.register(self._listener.fileno(), select.EPOLLIN)
+        self._dirty = False
+        self._committed = time.monotonic()
+        self.signals = 0
+
+    # -- make -----------------------------------------------------------------------------------------------------
+
+    def run_make(self, executable: str, command: list[str], environ: dict[str, str], root: Running) -> int:
+        """Run make to its end; its exit status (128 + signal if it was killed)."""
+        env = dict(environ)
+        preload = env.get("LD_PRELOAD", "")
+        env["LD_PRELOAD"] = f"{self._library} {preload}".strip()
+        env["HASHMAKE_RUN"] = self._run_dir
+        env["HASHMAKE_STEP"] = str(root.number)
+        make_trace(os.path.join(self._run_dir, "t", str(root.number)))
+        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._poll.register(reader, select.EPOLLIN)
+        before = {s: signal.getsignal(s) for s in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        pids: list[int] = []
+        for number in before:
+            signal.signal(number, lambda n, _frame: self._signalled(n, pids))
+        try:
+            child = subprocess.Popen(command, executable=executable, env=env, close_fds=False)
+            pids.append(child.pid)
+            while child.poll() is None:
+                self._serve(0.5, reader)
+            # What make left behind (a make that was killed) may still have launchers waiting.
+            while self._engine.running.keys() - {root.number} and self._connections:
+                self._serve(0.5, reader)
+        finally:
+            signal.set_wakeup_fd(-1)
+            for number, handler in before.items():
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+            self._poll.unregister(reader)
+            os.close(reader)
+            os.close(writer)
+        return child.returncode if child.returncode >= 0 else 128 - child.returncode
+
+    def _signalled(self, number: int, make: list[int]) -> None:
+        """The terminal signals make too; a signal sent to us alone is handed on."""
+        if number == signal.SIGCHLD:
+            return
+        self.signals = number
+        if make and (number != signal.SIGINT or not _from_terminal()):
+            try:
+                os.kill(make[0], number)
+            except ProcessLookupError:
+                pass
+
+    # -- the loop -------------------------------------------------------------------------------------------------
+
+    def _serve(self, timeout: float, wakeup: int) -> None:
+        for fd, _event in self._poll.poll(timeout):
+            if fd == wakeup:
+                os.read(fd, 4096)
+            elif fd == self._listener.fileno():
+                self._accept()
+            else:
+                self._readable(self._connections[fd])
+        for number, (running, process) in list(self._reruns.items()):
+            if process is not None and process.poll() is not None and number not in self._engine.running:
+                del self._reruns[number]
+            elif process is not None and process.poll() is not None and not self._serving(running):
+                del self._reruns[number]
+                self._engine.running.pop(number, None)
+                self._engine.restart = True
+                if running.then is not None:
+                    running.then()
+        if self._dirty and time.monotonic() - self._committed > _COMMIT_EVERY_S:
+            self.save()
+
+    def save(self) -> None:
+        """Save what has ended since the last time."""
+        self._commit()
+        self._committed = time.monotonic()
+        self._dirty = False
+
+    def _serving(self, running: Running) -> bool:
+        return any(c.running is running for c in self._connections.values())
+
+    def _accept(self) -> None:
+        for _ in range(64):
+            try:
+                sock, _address = self._listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            connection = _Connection(sock)
+            self._connections[sock.fileno()] = connection
+            self._poll.register(sock.fileno(), select.EPOLLIN)
+            # The request usually is there already: saves one turn of the loop.
+            self._readable(connection, flags=socket.MSG_DONTWAIT)
+
+    def _readable(self, connection: _Connection, flags: int = socket.MSG_DONTWAIT) -> None:
+        try:
+            data = connection.sock.recv(262144, flags)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._closed(connection)
+            return
+        connection.buffer = connection.buffer + data if connection.buffer else data
+        buffer = connection.buffer
+        while len(buffer) >= 5:
+            end = 4 + LENGTH.unpack_from(buffer)[0]
+            if len(buffer) < end:
+                break
+            connection.buffer = b""
+            self._message(connection, buffer[4], buffer[5:end])
+            buffer = buffer[end:]
+        connection.buffer = buffer
+
+    def _closed(self, connection: _Connection) -> None:
+        fd = connection.sock.fileno()
+        self._poll.unregister(fd)
+        del self._connections[fd]
+        connection.sock.close()
+        running = connection.running
+        if running is not None and running.number in self._engine.running:
+            # The launcher was killed: what its step did is known from the trace, that it ended well is not.
+            running.trace.lost = b"its launcher was killed"
+            self._engine.done(running, 137, 0, b"", False)
+            self._dirty = True
+
+    def _message(self, connection: _Connection, kind: int, payload: bytes) -> None:
+        if kind == ASK:
+            self._ask(connection, payload)
+        elif kind == DONE:
+            self._done(connection, payload)
+        elif kind == MAKE:
+            self._engine.make_started(LENGTH.unpack(payload)[0])
+            _send(connection.sock, _ACK_MESSAGE)
+        elif kind == WANT:
+            self._want(connection, payload[4:])
+        else:
+            self._closed(connection)
+
+    # -- messages -------------------------------------------------------------------------------------------------
+
+    def _ask(self, connection: _Connection, payload: bytes) -> None:
+        kind, parent, _pid, _umask, argc = ASK_HEAD.unpack_from(payload)
+        strings = payload[ASK_HEAD.size :].split(b"\0", argc + 2)
+        cwd, argv, block = strings[0], strings[1 : argc + 2], strings[argc + 2]
+        rerun = self._rerun_of(block)
+        if rerun is not None:
+            self._start(connection, rerun)
+            return
+        answer = self._engine.ask(RECIPE if kind == RECIPE[0] else SHELL, parent, cwd, argv, block.rstrip(b"\0"))
+        if isinstance(answer, Result):
+            out = answer.stdout
+            head = struct.pack("<IBi", 5 + len(out), SKIP, answer.code)
+            _send(connection.sock, head + out)
+        else:
+            self._start(connection, answer)
+
+    def _start(self, connection: _Connection, running: Running) -> None:
+        connection.running = running
+        connection.started = time.monotonic()
+        _send(connection.sock, struct.pack("<IBI", 5, RUN, running.number))
+
+    def _done(self, connection: _Connection, payload: bytes) -> None:
+        running = connection.running
+        if running is None:
+            return
+        status, _usec, _rss = DONE_HEAD.unpack_from(payload)
+        stdout = payload[DONE_HEAD.size :]
+        code = os.waitstatus_to_exitcode(status)
+        wall = int((time.monotonic() - connection.started) * 1e6)
+        truncated = len(stdout) > CAPTURE_MAX
+        self._engine.done(running, code if code >= 0 else 128 - code, wall, b"" if truncated else stdout, truncated)
+        _send(connection.sock, _ACK_MESSAGE)
+        connection.running = None
+        self._dirty = True
+        if running.then is not None:
+            running.then()
+
+    # -- versions ahead: running a step again for the version it made -----------------------------------------------
+
+    def _want(self, connection: _Connection, path: bytes) -> None:
+        tree = self._engine.tree
+        pid = tree.tables.path_ids.get(path)
+        if pid is None or pid not in tree.ahead:
+            waiting = self._waiting.get(pid) if pid is not None else None
+            if waiting is not None:
+                waiting.append(connection)
+            else:
+                _send(connection.sock, _ACK_MESSAGE)
+            return
+        self._waiting.setdefault(pid, []).append(connection)
+        self.bring_back(pid, lambda: self._released(pid))
+
+    def bring_back(self, pid: PathId, then: Callable[[], None]) -> None:
+        """Run the step that makes the version of pid that is due; `then` when that has ended, well or not."""
+        running = self._engine.bring_back(pid)
+        if running is None:
+            then()
+            return
+        running.then = then
+        env = dict(s.partition(b"=")[::2] for s in running.environment.block.split(b"\0") if s)
+        preload = env.get(b"LD_PRELOAD", b"")
+        env[b"LD_PRELOAD"] = (os.fsencode(self._library) + b" " + preload).strip()
+        env[b"HASHMAKE_RUN"] = os.fsencode(self._run_dir)
+        env[b"HASHMAKE_STEP"] = b"%d" % running.number
+        env[b"HASHMAKE_RERUN"] = b"%d" % running.number
+        launcher = os.fsencode(os.path.join(os.path.dirname(self._library), "hmstep"))
+        arguments = [launcher, running.kind + b"-", *running.argv]
+        out = subprocess.DEVNULL if running.kind == SHELL else None
+        try:
+            process = subprocess.Popen(arguments, env=env, cwd=running.cwd, stdin=subprocess.DEVNULL, stdout=out)
+        except OSError:
+            self._engine.running.pop(running.number, None)
+            self._engine.restart = True
+            then()
+            return
+        self._reruns[running.number] = (running, process)
+
+    def _rerun_of(self, block: bytes) -> Running | None:
+        at = block.find(b"HASHMAKE_RERUN=")
+        if at < 0 or not self._reruns:
+            return None
+        number = int(block[at + 15 :].split(b"\0", 1)[0])
+        running = self._reruns.get(number, (None, None))[0]
+        return running if running is not None and not self._serving(running) else None
+
+    def _released(self, pid: PathId) -> None:
+        for connection in self._waiting.pop(pid, []):
+            _send(connection.sock, _ACK_MESSAGE)
+
+    def bring_back_all(self) -> None:
+        """At the end of a build: every product must be, on the disk too, the version that this build made of it."""
+        for pid in sorted(self._engine.tree.ahead):
+            if pid not in self._engine.tree.ahead:
+                continue
+            done: list[bool] = []
+            self.bring_back(pid, lambda done=done: done.append(True))  # type: ignore[misc]  # default binds the list
+            while not done:
+                self._serve(0.5, -1)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._poll.close()
+        self._listener.close()
+        for connection in self._connections.values():
+            connection.sock.close()
+
+
+def _send(sock: socket.socket, data: bytes) -> None:
+    """Answers are small but for $(shell) output; a launcher always reads, so blocking is short. A dead one is ignored."""
+    try:
+        sock.sendall(data)
+    except OSError:
+        pass
+
+
+def _from_terminal() -> bool:
+    """Whether Ctrl-C comes from a terminal, which signals the whole foreground group, make included."""
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError):
+        return False
+
+
+def make_trace(path: str) -> None:
+    """The trace file of the root step (launchers make those of all others)."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, 65536)
+        head = trace.HEADER.pack(trace.MAGIC, trace.VERSION, trace.HEADER.size, 65536, 0, 1, 0)
+        os.pwrite(fd, head, 0)
+    finally:
+        os.close(fd)
+
+
+__all__ = ["ROOT", "Supervisor"]

@@ -1,0 +1,207 @@
+"""The tree as a clean build would have it at this moment: products as this build made them, sources as the disk has them.
+
+Knows versions and facts, not steps. Every product has a logical version (perhaps ABSENT: no step of this build has made
+it yet) that may differ from what the disk holds: that is what lets a later version lie on the disk while make walks the
+clean way (docs/design.md, "Versions ahead").
+"""
+
+from collections.abc import Callable
+from posixpath import dirname
+from typing import Protocol
+
+from hashmake import digest
+from hashmake.tables import (
+    ABSENT,
+    ACCESS,
+    EXISTS,
+    LIST,
+    LSTAT,
+    NEVER,
+    NO_VALUE,
+    READ,
+    STAT,
+    FactId,
+    PathId,
+    Tables,
+    ValueId,
+    project,
+)
+
+
+class DiskLike(Protocol):
+    """What the tree asks of the disk (disk.Disk; tests/fakes.py has the in-memory twin)."""
+
+    def content(self, path: bytes) -> bytes: ...  # noqa: D102  # described in disk.py
+    def own(self, path: bytes) -> bytes: ...  # noqa: D102
+    def head(self, path: bytes) -> bytes: ...  # noqa: D102
+    def own_head(self, path: bytes) -> bytes: ...  # noqa: D102
+    def exists(self, path: bytes) -> bool: ...  # noqa: D102
+    def names(self, path: bytes) -> list[bytes] | None: ...  # noqa: D102
+    def forget(self, path: bytes) -> None: ...  # noqa: D102
+
+
+# Told of each product: path, moment, and whether it is there and whether the disk holds this version.
+Watcher = Callable[[bytes, int, bool, bool], None]
+
+_RECORD_KINDS = (b"r", b"s", b"l", b"a", b"n", b"k")
+
+
+class Tree:
+    """See the module's text. `seq` is the moment: it grows with each product made, over all builds."""
+
+    def __init__(self, tables: Tables, disk: DiskLike, seq: int = 0, watcher: Watcher | None = None) -> None:
+        self.tables = tables
+        self.disk = disk
+        self.seq = seq
+        self.state: dict[PathId, ValueId] = {}
+        self.made_at: dict[PathId, int] = {}
+        self.ahead: set[PathId] = set()
+        self.holds: set[FactId] = set()
+        self.fails: set[FactId] = set()
+        self.record_facts: dict[bytes, FactId] = {}
+        self._listings: dict[PathId, bytes] = {}
+        self._watcher = watcher
+
+    # -- products -------------------------------------------------------------------------------------------------
+
+    def hide(self, pid: PathId) -> None:
+        """A product of an earlier build: absent until a step of this build makes it."""
+        self.state[pid] = NO_VALUE
+        self._changed(pid, True)
+
+    def begin_with(self, pid: PathId, version: ValueId) -> None:
+        """A source that a step changes in place: it starts with this version, whatever the disk holds now."""
+        self.state[pid] = version
+        if self.on_disk(pid) != version:
+            self.ahead.add(pid)
+        self._changed(pid, True)
+
+    def put(self, pid: PathId, version: ValueId, wrote: bool) -> None:
+        """A step left this version of pid behind; `wrote`: just now, else it was judged current."""
+        tables = self.tables
+        before = self.state.get(pid)
+        self.seq += 1
+        self.made_at[pid] = self.seq
+        self.state[pid] = version
+        path = tables.paths[pid]
+        if wrote:
+            here = True
+        else:
+            here = self.on_disk(pid) == version
+        if here:
+            self.ahead.discard(pid)
+        else:
+            self.ahead.add(pid)
+        if before != version:
+            self._changed(pid, not before or not version)
+        if self._watcher is not None:
+            self._watcher(path, self.seq, version != NO_VALUE, here)
+
+    def on_disk(self, pid: PathId) -> ValueId:
+        """The version that the disk holds now."""
+        return self.tables.value(self.disk.own(self.tables.paths[pid]))
+
+    def _changed(self, pid: PathId, existence: bool) -> None:
+        tables = self.tables
+        self._drop(tables.facts_on.get(pid))
+        path = tables.paths[pid]
+        facts = self.record_facts
+        for kind in _RECORD_KINDS:
+            facts.pop(kind + path, None)
+        if existence:
+            parent = tables.path_ids.get(dirname(path))
+            if parent is not None and self._listings.pop(parent, None) is not None:
+                self._drop(tables.facts_on.get(parent))
+
+    def wrote(self, path: bytes) -> None:
+        """Some process wrote path: what was known of the disk there is old."""
+        self.disk.forget(path)
+        pid = self.tables.path_ids.get(path)
+        if pid is not None:
+            self._changed(pid, True)
+        else:
+            parent = self.tables.path_ids.get(dirname(path))
+            if parent is not None:
+                self._listings.pop(parent, None)
+                self._drop(self.tables.facts_on.get(parent))
+
+    def _drop(self, facts: list[FactId] | None) -> None:
+        if facts:
+            self.holds.difference_update(facts)
+            self.fails.difference_update(facts)
+
+    # -- facts ----------------------------------------------------------------------------------------------------
+
+    def check(self, fid: FactId) -> bool:
+        """Whether the fact holds at this moment."""
+        if fid in self.holds:
+            return True
+        if fid in self.fails:
+            return False
+        tables = self.tables
+        pid = PathId(tables.fact_path[fid])
+        kind = tables.fact_kind[fid]
+        good = kind != NEVER and self.seen(kind, pid) == tables.values[tables.fact_value[fid]]
+        (self.holds if good else self.fails).add(fid)
+        return good
+
+    def seen(self, kind: int, pid: PathId) -> bytes:
+        """What an access of this kind would see at this moment."""
+        if kind == LIST:
+            return self.listing(pid)
+        version = self.state.get(pid)
+        if version is not None:
+            return project(kind, self.tables.values[version])
+        path = self.tables.paths[pid]
+        disk = self.disk
+        if kind == READ:
+            return disk.content(path)
+        if kind == ABSENT or kind == EXISTS:
+            return b"E" if disk.exists(path) else digest.ABSENT
+        if kind == LSTAT:
+            return disk.own_head(path)
+        head = disk.head(path)
+        return digest.access(head) if kind == ACCESS else head
+
+    def listing(self, pid: PathId) -> bytes:
+        """The names in directory pid, as a version; ABSENT when there is none."""
+        found = self._listings.get(pid)
+        if found is None:
+            path = self.tables.paths[pid]
+            names = self.disk.names(path)
+            if names is None or self.state.get(pid) == NO_VALUE:
+                found = digest.ABSENT
+            else:
+                found = self.names_version(path, names)
+            self._listings[pid] = found
+        return found
+
+    def names_version(self, directory: bytes, names: list[bytes]) -> bytes:
+        """A listing's version: the names that are there at this moment, sorted."""
+        ids, state = self.tables.path_ids, self.state
+        prefix = directory if directory.endswith(b"/") else directory + b"/"
+        kept = []
+        for name in names:
+            child = ids.get(prefix + name)
+            if child is None or state.get(child) != NO_VALUE:
+                kept.append(name)
+        for child in self.ahead:
+            path = self.tables.paths[child]
+            if path.startswith(prefix) and state[child] != NO_VALUE and b"/" not in path[len(prefix) :]:
+                kept.append(path[len(prefix) :])
+        return b"N" + b"\0".join(sorted(set(kept)))
+
+    def fact_now(self, kind: int, pid: PathId) -> FactId:
+        """The fact of this kind about pid that holds at this moment (an ABSENT fact when nothing is there)."""
+        value = self.seen(kind, pid)
+        if not value:
+            kind = ABSENT
+        elif kind == ABSENT:
+            kind = EXISTS
+        fid = self.tables.fact(kind, pid, self.tables.value(value))
+        self.holds.add(fid)
+        self.fails.discard(fid)
+        return fid
+
+
+__all__ = ["ACCESS", "READ", "STAT", "DiskLike", "Tree"]

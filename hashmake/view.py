@@ -1,0 +1,87 @@
+"""The clean view: the shared table that tells every process of the build which products exist yet, and when.
+
+Layout and meaning are in hashmake/interpose/events.h; tests/interpose compares the two.
+"""
+
+import mmap
+import os
+import struct
+
+import xxhash
+
+VERSION = 1
+MAGIC = 0x57564D48
+HEADER = struct.Struct("<IIQQQQQ16x")
+HIDE, TIME = 1, 2
+HIDDEN, PRESENT, LIVE, AHEAD, SOURCE = 1, 2, 3, 4, 5
+TIME_BASE = 1_200_000_000
+_DIRECTORY_SLOTS = 1 << 14
+_ENTRY = struct.Struct("<QQ")
+_SEQ = struct.Struct("<Q")
+_SEQ_AT = 16
+
+
+def path_hash(path: bytes) -> int:
+    """XXH64 of a path; 0 stands for a free slot, so it is 1."""
+    return xxhash.xxh64_intdigest(path) or 1
+
+
+class View:
+    """The table's only writer (but for LIVE, which the interposer sets)."""
+
+    def __init__(self, file: bytes, expected: int, flags: int, seq: int) -> None:
+        capacity = 1 << 19
+        while capacity < expected * 4:
+            capacity *= 2
+        self._mask = capacity - 1
+        self._room = capacity // 2
+        self._slots: dict[bytes, int] = {}
+        size = HEADER.size + capacity * 16 + _DIRECTORY_SLOTS * 8
+        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, size)  # a full /dev/shm is an error here, not SIGBUS later
+            self._map = mmap.mmap(fd, size)
+        finally:
+            os.close(fd)
+        HEADER.pack_into(self._map, 0, MAGIC, VERSION, capacity, seq, 1, _DIRECTORY_SLOTS, flags)
+
+    def set(self, path: bytes, state: int, seq: int) -> None:
+        """Set a path's entry; new entries appear value first, so that no reader sees half of one."""
+        at = self._slots.get(path)
+        if at is not None:
+            _SEQ.pack_into(self._map, at + 8, seq << 3 | state)
+            return
+        if len(self._slots) >= self._room:
+            raise OverflowError("more products in one build than the view has room for; run the same command again")
+        key = path_hash(path)
+        slot = key & self._mask
+        table = self._map
+        while True:
+            at = HEADER.size + slot * 16
+            there = _SEQ.unpack_from(table, at)[0]
+            if there == 0:
+                _SEQ.pack_into(table, at + 8, seq << 3 | state)
+                _SEQ.pack_into(table, at, key)
+                break
+            if there == key:
+                _SEQ.pack_into(table, at + 8, seq << 3 | state)
+                break
+            slot = (slot + 1) & self._mask
+        self._slots[path] = at
+
+    def moment(self, seq: int) -> None:
+        """The highest sequence number given so far."""
+        _SEQ.pack_into(self._map, _SEQ_AT, seq)
+
+    def made(self, path: bytes, seq: int, there: bool, on_disk: bool) -> None:
+        """A step made path (or is judged to have): tree.Watcher."""
+        if not there:
+            state = HIDDEN
+        else:
+            state = PRESENT if on_disk else AHEAD
+        self.set(path, state, seq)
+        self.moment(seq)
+
+    def close(self) -> None:
+        """Unmap."""
+        self._map.close()
