@@ -55,6 +55,11 @@ class Running:
             if pid != self.process.pid or _name(pid) == "make":
                 _kill(pid)
 
+    def kill_all(self) -> None:
+        """kill -9 of the whole session."""
+        for pid in members(self.session):
+            _kill(pid)
+
     def interrupt(self) -> None:
         """Ctrl-C: the terminal sends it to the whole foreground group."""
         os.killpg(self.process.pid, signal.SIGINT)
@@ -64,8 +69,7 @@ class Running:
         try:
             status = self.process.wait(patience)
         except subprocess.TimeoutExpired:
-            for pid in members(self.session):
-                _kill(pid)
+            self.kill_all()
             self.process.wait()
             status = -999
         return status, _read(self.out), _read(self.err)

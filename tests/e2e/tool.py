@@ -21,6 +21,8 @@ def build_command() -> list[str]:
     """HASHMAKE_TEST_TOOL ("make" shows which cases need more than make), else this interpreter's hashmake."""
     if not WANTED_TOOL:
         return [sys.executable, "-m", "hashmake", "build"]
+    if WANTED_TOOL == ["make"]:
+        return WANTED_TOOL
     return [shutil.which(WANTED_TOOL[0]) or WANTED_TOOL[0], *WANTED_TOOL[1:]]
 
 
@@ -51,5 +53,6 @@ def compile_shim(directory: Path) -> Path:
 def install_shims(shim: Path, directory: Path) -> None:
     """Put every logged tool into `directory`."""
     directory.mkdir()
-    for name in LOGGED_TOOLS:
-        os.link(shim, directory / name)
+    local = shutil.copy(shim, directory / LOGGED_TOOLS[0])
+    for name in LOGGED_TOOLS[1:]:
+        os.link(local, directory / name)
