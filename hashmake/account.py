@@ -1,17 +1,16 @@
 """From the records of a running step to facts and outputs: what it read as it was, what it left behind.
 
 The knotty part: one path can be looked for, made, read, changed and removed in one step. What counts as input is only
-what was seen before the step itself first wrote the path; what counts as output is what is there when it ends; a path that
-was not there before and is not there after is a temporary, and is neither (design.md, rules 0 and 1).
+what was seen before the step itself first wrote the path; what counts as output is what is there when it ends; a path
+that was not there before and is not there after is a temporary, and is neither (design.md, rules 0 and 1).
 """
 
 import os
 from collections.abc import Callable
 from posixpath import dirname
 
-from hashmake import digest
+from hashmake import digest, trace
 from hashmake import step as steps
-from hashmake import trace
 from hashmake.disk import Disk, granularity_ns
 from hashmake.tables import (
     ABSENT,
@@ -115,7 +114,7 @@ class Accountant:
 
     def _internal(self, account: Account, pid: PathId) -> bool:
         """Whether this step, or one below it, made pid."""
-        return pid in account.outs or self._tree.made_at.get(pid, 0) > account.since and account.make
+        return pid in account.outs or (self._tree.made_at.get(pid, 0) > account.since and account.make)
 
     def _absent(self, account: Account, record: bytes, unique: set[bytes]) -> None:
         path = record[1:]
@@ -344,7 +343,7 @@ class Accountant:
         first: dict[bytes, int],
         was: bytes | None,
     ) -> ValueId | None:
-        """The version that a path which never was a product had before this write, if the write makes it one; else None.
+        """The version that a path had before this write, if the write makes it a product; else None.
 
         Adds the facts about what was there. `was`: the version that the disk is known to have held before the step.
         """
@@ -363,10 +362,10 @@ class Accountant:
             return NO_VALUE
         written = b"w" + path in first or _below_move(path, first)
         if not written or not _changed_since(st, account.started_ns) or was == self._disk.own(path):
-            # Only touched, chmodded or opened: still the source that it was.
+            # The content is what it was; but make sees a new time, also when this step is skipped one day.
             for kind in earlier:
                 account.facts.add(tree.fact_now(_LOOK_KINDS[kind], pid))
-            return None
+            return tree.on_disk(pid) if written or b"t" + path in first else None
         if was:
             pre = tables.value(was)
             self._facts_before(account, pid, pre, earlier)

@@ -1,7 +1,8 @@
 """What a composite step (a make process with steps below it) depends on and leaves behind, as one.
 
-Walks its events in order. An access to a path that the composite itself had already made is internal; everything else is a
-fact about the tree as it was when the composite started. So a composite is judged like a plain step, without looking below.
+Walks its events in order. An access to a path that the composite itself had already made is internal; everything else
+is a fact about the tree as it was when the composite started. So a composite is judged like a plain step, without
+looking below.
 """
 
 from array import array
@@ -28,7 +29,7 @@ def aggregate(result: Result, events: list[Event], account: Account, tree: Tree,
             _facts_of(event, entry, seen, written, tree)
             result.kids.append(event.id)
             steps += event.steps
-            if event.flags & UNSEEN or event.flags & FAILED and event.kind != SHELL:
+            if event.flags & UNSEEN or (event.flags & FAILED and event.kind != SHELL):
                 result.flags |= UNSEEN
                 result.why = result.why or event.why or b"a step below it failed"
             for pid, pre, post in event.outputs():
@@ -92,10 +93,14 @@ def _own_facts(
         kind = tables.fact_kind[fid]
         if kind == LIST:
             entry.add(_listing_at_entry(fid, written, tree))
-        elif there is None or kind == NEVER:
+        elif there is None or kind == NEVER or _held_before(fid, there[0], tree):
             entry.add(fid)
-        elif project(kind, tables.values[there[0]]) == tables.values[tables.fact_value[fid]]:
-            entry.add(fid)
+
+
+def _held_before(fid: FactId, version: ValueId, tree: Tree) -> bool:
+    """Whether the fact is about the version that was there when the composite started."""
+    tables = tree.tables
+    return project(tables.fact_kind[fid], tables.values[version]) == tables.values[tables.fact_value[fid]]
 
 
 def _looks(

@@ -33,33 +33,34 @@ class Archive:
         state = self._db.get(b"M")
         if state is not None:
             recording.seq, recording.build, recording.next_result, self._chunk = STATE.unpack(state)
-        tables = recording.tables
-        for _, data in self._db.scan(b"p"):
-            for path in unpack_list(data)[0]:
-                tables.path(path)
-        tables.saved_paths = len(tables.paths)
-        for _, data in self._db.scan(b"v"):
-            for value in unpack_list(data)[0]:
-                tables.value(value)
-        tables.saved_values = len(tables.values)
-        for _, data in self._db.scan(b"f"):
-            (n,) = U32.unpack_from(data)
-            tables.restore_facts(data[4 : 4 + n], data[4 + n : 4 + 5 * n], data[4 + 5 * n :])
+        self._load_tables(recording)
         for letter, texts in ((b"e", recording.env_sets), (b"b", recording.env_blocks)):
-            for _, data in self._db.scan(letter):
-                for text in unpack_list(data)[0]:
-                    texts.number(text)
+            for text in self._lists(letter):
+                texts.number(text)
             texts.saved = len(texts.all)
         for _, data in self._db.scan(b"l"):
             links = array("I")
             links.frombytes(data)
-            for at in range(0, len(links), 4):
-                recording.add_link(
-                    PathId(links[at]), ValueId(links[at + 1]), ValueId(links[at + 2]), ResultId(links[at + 3])
-                )
+            for pid, pre, post, rid in zip(links[0::4], links[1::4], links[2::4], links[3::4], strict=True):
+                recording.add_link(PathId(pid), ValueId(pre), ValueId(post), ResultId(rid))
         for letter, table in ((b"P", recording.products), (b"S", recording.sources)):
             table.update(_unpack_moments(self._db.get(letter) or b""))
         self._load_goals(recording)
+
+    def _load_tables(self, recording: Recording) -> None:
+        tables = recording.tables
+        for path in self._lists(b"p"):
+            tables.path(path)
+        tables.saved_paths = len(tables.paths)
+        for value in self._lists(b"v"):
+            tables.value(value)
+        tables.saved_values = len(tables.values)
+        for _, data in self._db.scan(b"f"):
+            (n,) = U32.unpack_from(data)
+            tables.restore_facts(data[4 : 4 + n], data[4 + n : 4 + 5 * n], data[4 + 5 * n :])
+
+    def _lists(self, letter: bytes) -> list[bytes]:
+        return [item for _, data in self._db.scan(letter) for item in unpack_list(data)[0]]
 
     def _load_goals(self, recording: Recording) -> None:
         for key, data in self._db.scan(b"g"):
@@ -93,29 +94,10 @@ class Archive:
         return [ResultId(i) for i in ids]
 
     def save(self, recording: Recording, extra: dict[bytes, bytes] | None = None) -> None:
-        """Save what is new, in one transaction."""
-        tables = recording.tables
+        """Save what is new, in one transaction. Raises StateUnusable; then nothing of it is saved."""
         chunk = BE.pack(self._chunk)
-        self._chunk += 1
-        items: dict[bytes, bytes] = {b"M": STATE.pack(recording.seq, recording.build, recording.next_result, self._chunk)}
-        if tables.saved_paths < len(tables.paths):
-            items[b"p" + chunk] = pack_list(tables.paths[tables.saved_paths :])
-        if tables.saved_values < len(tables.values):
-            items[b"v" + chunk] = pack_list(tables.values[tables.saved_values :])
-        if tables.saved_facts < len(tables.fact_kind):
-            first = tables.saved_facts
-            kinds = bytes(tables.fact_kind[first:])
-            columns = tables.fact_path[first:].tobytes() + tables.fact_value[first:].tobytes()
-            items[b"f" + chunk] = U32.pack(len(kinds)) + kinds + columns
-        for letter, texts in ((b"e", recording.env_sets), (b"b", recording.env_blocks)):
-            if texts.saved < len(texts.all):
-                items[letter + chunk] = pack_list(texts.all[texts.saved :])
-        if recording.new_links:
-            items[b"l" + chunk] = recording.new_links.tobytes()
-        for result in recording.new_results:
-            items[b"r" + BE.pack(result.id)] = result.pack()
-        for key in recording.changed_keys:
-            items[b"k" + key] = array("I", recording.ids_for(key)).tobytes()
+        state = STATE.pack(recording.seq, recording.build, recording.next_result, self._chunk + 1)
+        items = {b"M": state, **_new_in_tables(recording, chunk), **_new_results(recording, chunk)}
         by_goal: dict[bytes, array[int]] = {}
         for goal_key, pid in recording.new_products:
             by_goal.setdefault(goal_key, array("I")).append(pid)
@@ -126,17 +108,39 @@ class Archive:
                 items[b"g" + goal.key] = _pack_goal(goal)
         items.update(extra or {})
         self._db.put_all(items)
-        tables.saved_paths, tables.saved_values = len(tables.paths), len(tables.values)
-        tables.saved_facts = len(tables.fact_kind)
-        for texts in (recording.env_sets, recording.env_blocks):
-            texts.saved = len(texts.all)
-        for goal in recording.goals.values():
-            goal.changed = False
+        self._chunk += 1
         recording.saved()
 
     def moments(self, recording: Recording) -> dict[bytes, bytes]:
         """Products and sources as records, for save(extra=...)."""
         return {b"P": _pack_moments(recording.products), b"S": _pack_moments(recording.sources)}
+
+
+def _new_in_tables(recording: Recording, chunk: bytes) -> dict[bytes, bytes]:
+    tables = recording.tables
+    items: dict[bytes, bytes] = {}
+    if tables.saved_paths < len(tables.paths):
+        items[b"p" + chunk] = pack_list(tables.paths[tables.saved_paths :])
+    if tables.saved_values < len(tables.values):
+        items[b"v" + chunk] = pack_list(tables.values[tables.saved_values :])
+    if tables.saved_facts < len(tables.fact_kind):
+        first = tables.saved_facts
+        kinds = bytes(tables.fact_kind[first:])
+        columns = tables.fact_path[first:].tobytes() + tables.fact_value[first:].tobytes()
+        items[b"f" + chunk] = U32.pack(len(kinds)) + kinds + columns
+    for letter, texts in ((b"e", recording.env_sets), (b"b", recording.env_blocks)):
+        if texts.saved < len(texts.all):
+            items[letter + chunk] = pack_list(texts.all[texts.saved :])
+    return items
+
+
+def _new_results(recording: Recording, chunk: bytes) -> dict[bytes, bytes]:
+    items = {b"r" + BE.pack(result.id): result.pack() for result in recording.new_results}
+    for key in recording.changed_keys:
+        items[b"k" + key] = array("I", recording.ids_for(key)).tobytes()
+    if recording.new_links:
+        items[b"l" + chunk] = recording.new_links.tobytes()
+    return items
 
 
 def _pack_goal(goal: Goal) -> bytes:

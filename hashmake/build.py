@@ -76,19 +76,19 @@ def run(words: list[str], state_dir: str | None = None, drop_in: bool = False) -
 
 
 def plain_make(request: Request) -> int:
-    """Become make."""
-    if request.make is None:
-        return EXIT_INTERNAL
+    """Become make; returns only when there is none."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(request.make, ["make", *request.words])
+    if request.make is not None:
+        os.execv(request.make, ["make", *request.words])
+    return EXIT_INTERNAL
 
 
 def _run(request: Request) -> int:
     state = request.state
     if state.exists():
         state.check()
-        state.lock(request.quiet)
+        state.lock()
         if not request.arguments.always_make and not request.arguments.evaluate:
             checked = _null(request)
             if checked is not None:
@@ -134,11 +134,11 @@ def _say_null(request: Request, checked: int) -> None:
 
 
 def _question(request: Request) -> int:
-    """make -q: 0 when nothing has to run. Writes nothing."""
+    """Make -q: 0 when nothing has to run. Writes nothing."""
     state = request.state
     if state.exists():
         state.check()
-        state.lock(request.quiet)
+        state.lock()
         words = [w for w in request.arguments.meaning if w not in ("-q", "--question")]
         request.arguments.meaning = words
         request.inputs = input_digest(

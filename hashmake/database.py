@@ -16,28 +16,28 @@ from hashmake.nullcheck import Manifest
 VERSION = 1
 
 SCHEMA = """\
-One LMDB environment per output directory, `.hashmake/db/`. Keys are a table letter followed by what is said below. Every
-value ends with 4 bytes: CRC-32 of key and value, since LMDB has no checksums of its own. Integers are little-endian u32 unless
-said otherwise; "list" is a count, that many lengths, then the byte strings one after the other.
+One LMDB environment per output directory, `.hashmake/db/`. Keys are a table letter followed by what is said below.
+Every value ends with 4 bytes: CRC-32 of key and value, since LMDB has no checksums of its own. Integers are
+little-endian u32 unless said otherwise; "list" is a count, that many lengths, then the byte strings one after the other.
 
 | key | value |
 | --- | --- |
 | `V` | version of this schema (u32). Another version: the database is set aside |
 | `M` | state: seq (u64), build, next result number, next chunk number (u32 each) |
-| `O` | while a build runs: goal (16), its run directory, NUL, boot id; empty when the last build ended in order |
+| `O` | while a build runs: goal (16), run directory, NUL, boot id; empty when the last build ended in order |
 | `p` chunk (u32 BE) | new paths of one save (list); a path's number is its place over all chunks |
 | `v` chunk | new versions (list); number 0 is ABSENT and is not stored |
 | `f` chunk | new facts: count, kinds (u8 each), paths, versions |
 | `e` chunk, `b` chunk | sets of environment facts; environment blocks (list) |
 | `l` chunk | (path, version before, version after, result) of each output of each plain step |
-| `r` number (u32 BE) | one result, see result.py (Result.pack), compressed |
+| `r` number (u32 BE) | one result, see result.py (Result.pack) |
 | `k` key (16 bytes) | numbers of the results of that step, newest last |
 | `x` goal (16), chunk | paths that builds of this goal wrote, added by one save |
-| `g` goal (16) | the goal: roots (input digest, result number) and products of its last complete build (path, before, after) |
+| `g` goal (16) | roots (input digest, result number); products of its last complete build (path, before, after) |
 | `n` goal, inputs (16 + 16) | the null check of its last complete build with these inputs: see nullcheck.py |
 | `P` | all products: path, version, moment (u64) |
 | `S` | all sources: path, version, moment (u64) at which each was last seen to change |
-| `L` build (u32 BE) | log of one build; the last 20 are kept. `J` and compressed JSON, or for a null build `N`, wall us, words |
+| `L` build (u32 BE) | log of a build, the last 20: `J`, compressed JSON; or for a null build `N`, wall us, words |
 """
 
 _MAP_SIZE = 1 << 36
@@ -200,7 +200,8 @@ class Database:
 
     def save_log(self, build: int, text: bytes) -> None:
         """Keep the log of a build, drop the oldest."""
-        self.put_all({b"L" + BE.pack(build): b"J" + zlib.compress(text, 1)}, (b"L" + BE.pack(max(0, build - _KEEP_LOGS)),))
+        oldest = b"L" + BE.pack(max(0, build - _KEEP_LOGS))
+        self.put_all({b"L" + BE.pack(build): b"J" + zlib.compress(text, 1)}, (oldest,))
 
     def logs(self) -> list[tuple[int, bytes]]:
         """(build, log) of the last builds, oldest first; see save_null and save_log."""

@@ -108,7 +108,7 @@ def head(version: bytes) -> bytes:
 
 
 def access(version: bytes) -> bytes:
-    """What access(2) tells of this version: type and execute bit."""
+    """Type and execute bit: what the access call tells of this version."""
     return version[:2] if version[:1] == b"F" else version
 
 

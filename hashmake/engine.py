@@ -1,7 +1,7 @@
 """The engine: answers each step make asks for, and turns what ran into results. Knows no sockets.
 
-While make evaluates, the tree holds what a clean build would have at this moment; a step that is current moves the tree on
-without running; one that ran moves it on by what its trace says.
+While make evaluates, the tree holds what a clean build would have at this moment; a step that is current moves the tree
+on without running; one that ran moves it on by what its trace says.
 """
 
 import os
@@ -275,6 +275,8 @@ class Engine:
             result.facts = array("I", sorted(account.facts))
             for pid, (pre, post) in account.outs.items():
                 result.outs.extend((pid, pre, post))
+                if tables.values[post][:1] == b"F":
+                    self.disk.restore_time(tables.paths[pid], tables.values[post])
         self._environment_facts(running, result)
         result = self.recording.accept(result)
         self._unsaved.append(result)

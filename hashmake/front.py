@@ -52,7 +52,7 @@ def _exit(words: list[str], state_dir: str | None, drop_in: bool) -> None:
         code = 130
     except BrokenPipeError:
         code = 141
-    except Exception as error:  # the one place where a bug of ours ends
+    except Exception as error:  # noqa: BLE001  # the one place where a bug of ours ends
         from hashmake.crash import report
 
         code = report(error, words)

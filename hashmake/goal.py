@@ -1,5 +1,7 @@
-"""Which build is asked for: the goal's identity and the digest of what may change its result. Imports next to nothing,
-because every null build passes through here."""
+"""Which build is asked for: the goal's identity and the digest of what may change its result.
+
+Imports next to nothing, because every null build passes through here.
+"""
 
 import os
 

@@ -7,12 +7,12 @@ _TAKES_WORD = frozenset("C f I o W E".split())
 _LONG_TAKES_WORD = frozenset(
     "directory file makefile include-dir old-file assume-old what-if new-file assume-new eval".split()
 )
-_OPTIONAL_ATTACHED = frozenset("j l O d".split())  # a number or word may be attached; -j and -l also take the next word
+_OPTIONAL_ATTACHED = frozenset("j l O d".split())  # something may be attached; -j and -l may take the next word
 # Options that change nothing in what is made.
 _QUIET = frozenset("s w k S j l O".split())
 _QUIET_LONG = frozenset(
-    "silent quiet print-directory no-print-directory keep-going no-keep-going stop jobs load-average max-load output-sync"
-    " no-silent warn-undefined-variables".split()
+    "silent quiet no-silent print-directory no-print-directory keep-going no-keep-going stop jobs load-average max-load"
+    " output-sync warn-undefined-variables".split()
 )
 _NO_BUILD = frozenset("n q t v h".split())
 _NO_BUILD_LONG = frozenset("just-print dry-run recon question touch version help".split())

@@ -8,76 +8,76 @@ from hashmake.recording import Goal
 from hashmake.result import UNSEEN, Result
 from hashmake.tables import ABSENT, ACCESS, EXISTS, LIST, LSTAT, NEVER, READ, STAT, PathId
 
-_LOOK = {EXISTS: b"E", ACCESS: b"A", STAT: b"T", LSTAT: b"O"}
+_LOOK = {EXISTS: b"E", ACCESS: b"A", STAT: b"T", LSTAT: b"O", READ: b"T"}
 
 
-def null_manifest(root: Result, engine: Engine, goal: Goal, own: bytes) -> bytes | None:
+class _Manifest:
+    """What must be so, while it is gathered."""
+
+    def __init__(self) -> None:
+        self.reads: dict[bytes, bytes] = {}
+        self.looks: list[tuple[bytes, bytes]] = []
+        self.absent: set[bytes] = set()
+        self.lists: dict[bytes, bytes] = {}
+
+    def fact(self, kind: int, path: bytes, value: bytes) -> None:
+        """A fact about a path that the build did not make."""
+        if kind == LIST:
+            self.lists[path] = value
+        elif path[:1] != b"/":
+            self.looks.append((path, b"H" + value))
+        elif kind == ABSENT:
+            self.absent.add(path)
+        elif kind == READ and value[:1] == b"F":
+            self.reads[path] = value
+        else:
+            self.looks.append((path, _LOOK[kind] + value))
+
+    def product(self, path: bytes, version: bytes) -> None:
+        """What the build left at path."""
+        if not version:
+            self.absent.add(path)
+        elif version[:1] == b"F":
+            self.reads[path] = version
+        else:
+            self.looks.append((path, b"O" + version))
+
+    def pack(self, products: list[bytes]) -> bytes:
+        """The manifest; `products` are left out of the listings."""
+        names: dict[bytes, list[bytes]] = {path: [] for path in self.lists}
+        for path in products:
+            parent = dirname(path)
+            if parent in names:
+                names[parent].append(path[len(parent.rstrip(b"/")) + 1 :])
+        # What a READ says covers the weaker looks at the same path.
+        looks = sorted((p, v) for p, v in self.looks if not (p in self.reads and v[:1] in b"EAT"))
+        return pack_manifest(
+            (
+                list(self.reads),
+                list(self.reads.values()),
+                [p for p, _ in looks],
+                [v for _, v in looks],
+                sorted(self.absent),
+                list(self.lists),
+                [v[1:] for v in self.lists.values()],
+                [b"\0".join(names[path]) for path in self.lists],
+            )
+        )
+
+
+def null_manifest(root: Result, engine: Engine, goal: Goal) -> bytes | None:
     """The manifest, packed; None when a build of this goal can never be null."""
     if root.flags & UNSEEN or not any(post for _pre, post in goal.complete.values()):
         return None
     tables = engine.tree.tables
-    products = goal.products
-    reads: dict[bytes, bytes] = {}
-    looks: list[tuple[bytes, bytes]] = []
-    absent: list[bytes] = []
-    lists: dict[bytes, bytes] = {}
+    manifest = _Manifest()
     for fid in root.facts:
         kind, pid = tables.fact_kind[fid], PathId(tables.fact_path[fid])
         if kind == NEVER:
             return None
-        path, value = tables.paths[pid], tables.values[tables.fact_value[fid]]
-        if kind == LIST:
-            lists[path] = value
-        elif pid in products:
-            continue  # what it was before the build is the build's own affair; what it is after is below
-        elif path[:1] != b"/":
-            looks.append((path, b"H" + value))
-        elif kind == READ:
-            if value[:1] == b"F":
-                reads[path] = value
-            else:
-                looks.append((path, b"T" + value))
-        elif kind == ABSENT:
-            absent.append(path)
-        else:
-            looks.append((path, _LOOK[kind] + value))
+        # What a product was before the build is the build's own affair; what it is after is added below.
+        if kind == LIST or pid not in goal.products:
+            manifest.fact(kind, tables.paths[pid], tables.values[tables.fact_value[fid]])
     for pid, _pre, post in root.outputs():
-        path, value = tables.paths[pid], tables.values[post]
-        if not value:
-            absent.append(path)
-        elif value[:1] == b"F":
-            reads[path] = value
-        else:
-            looks.append((path, b"O" + value))
-    return _pack(reads, looks, absent, lists, engine, products)
-
-
-def _pack(
-    reads: dict[bytes, bytes],
-    looks: list[tuple[bytes, bytes]],
-    absent: list[bytes],
-    lists: dict[bytes, bytes],
-    engine: Engine,
-    products: set[PathId],
-) -> bytes | None:
-    names: dict[bytes, list[bytes]] = {path: [] for path in lists}
-    paths = engine.tree.tables.paths
-    for pid in products:
-        parent = dirname(paths[pid])
-        if parent in names:
-            names[parent].append(paths[pid][len(parent.rstrip(b"/")) + 1 :])
-    # What a READ says covers the weaker looks at the same path.
-    look_list = [(p, v) for p, v in looks if not (p in reads and v[:1] in b"EAT")]
-    look_list.sort()
-    return pack_manifest(
-        (
-            list(reads),
-            list(reads.values()),
-            [p for p, _ in look_list],
-            [v for _, v in look_list],
-            sorted(set(absent)),
-            list(lists),
-            [v[1:] for v in lists.values()],
-            [b"\0".join(names[path]) for path in lists],
-        )
-    )
+        manifest.product(tables.paths[pid], tables.values[post])
+    return manifest.pack([tables.paths[pid] for pid in goal.products])

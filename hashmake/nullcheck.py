@@ -1,9 +1,9 @@
 """The null build: is everything as the last complete build left it? Nothing but digests, and next to no imports.
 
-A manifest is made at the end of a complete build: every input with its version, every product with its version, what must be
-absent, what must be listed how. Layout: seven lists (see database.py for "list"): paths to read, their versions; paths to
-look at, their versions as lstat tells; paths to find absent; directories to list, the names expected.
-Then the names of products in those directories, to be left out (joined by NUL, one string a directory).
+A manifest is made at the end of a complete build: every input and every product with its version, what must be absent,
+what must be listed how. Layout: eight lists (see database.py for "list"): paths to read, their versions; paths to look
+at, what the look must see; paths to find absent; directories to list, the names expected, and the names of products in
+them, to be left out (names joined by NUL, one string a directory).
 """
 
 import os

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from hashmake import digest
 from hashmake.result import COMPOSITE, FAILED, UNSEEN, Result
-from hashmake.tables import ABSENT, LIST, NEVER, PathId, ValueId
+from hashmake.tables import ABSENT, LIST, NEVER, FactId, PathId, ValueId
 from hashmake.tree import Tree
 
 
@@ -38,7 +38,7 @@ def judge_inputs(result: Result, tree: Tree) -> Reason | None:
     if tree.holds.issuperset(result.facts):
         return None
     for fid in result.facts:
-        if not tree.check(fid):
+        if not tree.check(FactId(fid)):
             return explain(fid, tree)
     return None
 

@@ -9,7 +9,7 @@ class Plugin(Protocol):
     def normal_argv(self, argv: list[bytes]) -> list[bytes]:
         """The program and its arguments without what only changes what is printed."""
 
-    def meaningless(self, name: bytes) -> bool:
+    def meaningless(self, name: bytes, /) -> bool:
         """Whether a variable of this name only changes what is printed."""
 
 
@@ -20,6 +20,6 @@ class Plain:
         """As given."""
         return argv
 
-    def meaningless(self, name: bytes) -> bool:
+    def meaningless(self, _name: bytes, /) -> bool:
         """None is."""
         return False

@@ -1,4 +1,4 @@
-"""The status line on a terminal, one closing line elsewhere, nothing with -s. Knows running steps, not the engine's ways."""
+"""The status line on a terminal, one closing line elsewhere, nothing with -s."""
 
 import os
 import sys
@@ -14,18 +14,18 @@ _REFRESH_S = 0.1
 class Progress(Interface):
     """What a build tells the one who watches."""
 
-    def step(self, running: Running) -> None: ...  # noqa: D102  # a step starts
+    def step(self, running: Running, /) -> None: ...  # noqa: D102  # a step starts
 
-    def close(self, engine: Engine, code: int) -> None: ...  # noqa: D102  # the build has ended
+    def close(self, engine: Engine, code: int, /) -> None: ...  # noqa: D102  # the build has ended
 
 
 class Silent:
     """-s, and hmake away from a terminal."""
 
-    def step(self, running: Running) -> None:
+    def step(self, _running: Running, /) -> None:
         """Nothing."""
 
-    def close(self, engine: Engine, code: int) -> None:
+    def close(self, _engine: Engine, _code: int, /) -> None:
         """Nothing."""
 
 
@@ -35,10 +35,10 @@ class Plain:
     def __init__(self) -> None:
         self._began = time.monotonic()
 
-    def step(self, running: Running) -> None:
+    def step(self, _running: Running, /) -> None:
         """Nothing: make's own output says it."""
 
-    def close(self, engine: Engine, code: int) -> None:
+    def close(self, engine: Engine, _code: int, /) -> None:
         """What ran."""
         c = engine.counts
         wall = time.monotonic() - self._began
@@ -58,7 +58,7 @@ class Live(Plain):
         self._shown = 0.0
         self._visible = False
 
-    def step(self, running: Running) -> None:
+    def step(self, running: Running, /) -> None:
         """Show it, ten times a second at most."""
         self._done += 1
         now = time.monotonic()
@@ -77,7 +77,7 @@ class Live(Plain):
         sys.stderr.flush()
         self._visible = True
 
-    def close(self, engine: Engine, code: int) -> None:
+    def close(self, engine: Engine, code: int, /) -> None:
         """Erase the line; say what ran."""
         if self._visible:
             sys.stderr.write("\r\x1b[K")

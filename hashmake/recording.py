@@ -4,10 +4,13 @@ Lives in memory; database.py loads it and saves what is new. Knows no files and 
 """
 
 from array import array
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from hashmake.result import COMPOSITE, Result, ResultId
 from hashmake.tables import NO_VALUE, PathId, Tables, ValueId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _KEEP_PER_KEY = 8
 _KEEP_ROOTS = 4
@@ -144,7 +147,7 @@ class Recording:
     def add_link(self, pid: PathId, pre: ValueId, post: ValueId, rid: ResultId) -> None:
         """A known step made `post` of version `pre`."""
         self.makers[pid, post] = rid
-        if pre != post and pre != NO_VALUE:
+        if pre not in (post, NO_VALUE):
             self.links.setdefault((pid, pre), set()).add(post)
 
     def reaches(self, pid: PathId, start: ValueId, end: ValueId) -> bool:
@@ -186,6 +189,11 @@ class Recording:
 
     def saved(self) -> None:
         """Everything is in the database now."""
+        self.tables.saved()
+        for texts in (self.env_sets, self.env_blocks):
+            texts.saved = len(texts.all)
+        for goal in self.goals.values():
+            goal.changed = False
         self.new_results.clear()
         self.changed_keys.clear()
         self.new_products.clear()

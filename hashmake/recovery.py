@@ -1,8 +1,8 @@
 """What an earlier build that was killed left behind: its run directory tells what it was writing.
 
-"Once written, derived" (design.md, rule 2): a path that a step of the dead build wrote is a product, torn or whole, though
-its step was never recorded. The run directory lies in memory (/dev/shm); after a crash of the machine it is gone, and then
-nothing in the tree that is not recorded can be believed: the next build runs everything.
+"Once written, derived" (design.md, rule 2): a path that a step of the dead build wrote is a product, torn or whole,
+though its step was never recorded. The run directory lies in memory (/dev/shm); after a crash of the machine it is
+gone, and then nothing in the tree that is not recorded can be believed: the next build runs everything.
 """
 
 import os
@@ -30,7 +30,7 @@ def boot_id() -> str:
 
 def begin(db: Database, state_path: str, goal_key: bytes) -> str:
     """Make the run directory and note it in the database, safely on the disk, before anything is written."""
-    for base in ("/dev/shm", state_path):
+    for base in ("/dev/shm", state_path):  # noqa: S108  # a private directory with an unguessable name is made in it
         path = os.path.join(base, f"hashmake-{os.geteuid()}-{os.urandom(6).hex()}")
         try:
             os.mkdir(path, 0o700)

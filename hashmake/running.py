@@ -1,13 +1,18 @@
 """A step that is running: what was asked, what it has done so far, what lies below it."""
 
-from collections.abc import Callable
+
+from typing import TYPE_CHECKING
 
 from hashmake.account import Account
-from hashmake.plan import Reason
 from hashmake.result import Result
 from hashmake.step import Environment
 from hashmake.tables import PathId, ValueId
 from hashmake.trace import TraceFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashmake.plan import Reason
 
 # What happened in a composite, in order: a step below ended or was skipped, or the composite itself wrote a path.
 Event = Result | tuple[PathId, ValueId, ValueId]

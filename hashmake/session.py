@@ -1,4 +1,4 @@
-"""A build that is not null: make evaluates in the clean view, the supervisor answers its steps, what ran is recorded."""
+"""A build that is not null: make evaluates in the clean view, the supervisor answers its steps, what ran is kept."""
 
 import os
 import time
@@ -17,13 +17,13 @@ from hashmake.progress import Progress, for_build
 from hashmake.recording import Goal, Recording
 from hashmake.recovery import begin, recover
 from hashmake.reports.log import as_json
-from hashmake.result import ROOT, Result
+from hashmake.result import ROOT, Result, ResultId
 from hashmake.running import Running
 from hashmake.statedir import remove_run_directory
 from hashmake.supervisor import Supervisor
 from hashmake.tables import NO_VALUE, READ, PathId, ValueId
 from hashmake.tree import Tree
-from hashmake.view import HIDE, HIDDEN, SOURCE, TIME, View
+from hashmake.view import HIDDEN, HIDE, SOURCE, TIME, View
 
 _MAX_RESTARTS = 3
 
@@ -58,7 +58,7 @@ def evaluate(request: Request) -> int:
     if not state.exists():
         os.makedirs(request.out, exist_ok=True)
         state.make()
-        state.lock(request.quiet)
+        state.lock()
     if not os.path.exists(library_path()):
         raise StateUnusable(f"{library_path()}: the interposer is missing; reinstall hashmake")
     opened = open_recording(request)
@@ -114,7 +114,7 @@ class Session:
             engine = self._engine(tree, run_dir, distrust)
             supervisor = Supervisor(engine, run_dir, library_path(), lambda: self._save(engine))
             try:
-                code, root = self._run_make(engine, supervisor, run_dir, distrust)
+                code, root = self._run_make(engine, supervisor, distrust)
                 self._finish(engine, root, code, first_contact and not recording.sources)
             finally:
                 supervisor.close()
@@ -139,7 +139,8 @@ class Session:
             self._begin_product(tree, view, pid)
         self._recording.seq = tree.seq
         foreign = [(p, v) for p, v in recording.products.items() if p not in tree.state]
-        for pid, (version, moment) in [*recording.sources.items(), *foreign]:
+        for pid, (version, changed_at) in [*recording.sources.items(), *foreign]:
+            moment = changed_at
             path = paths[pid]
             own = pid in recording.products
             now = disk.own(path) if own else disk.content(path)
@@ -188,9 +189,7 @@ class Session:
         engine.prints = bool(self._goal.roots) and not any(post for _pre, post in self._goal.complete.values())
         return engine
 
-    def _run_make(
-        self, engine: Engine, supervisor: Supervisor, run_dir: str, distrust: bool
-    ) -> tuple[int, Running]:
+    def _run_make(self, engine: Engine, supervisor: Supervisor, distrust: bool) -> tuple[int, Running]:
         request = self.request
         cwd = os.fsencode(request.where)
         words = ["make", *(["-B"] if distrust and not request.arguments.always_make else []), *request.words]
@@ -222,7 +221,7 @@ class Session:
             orphans = self._orphans(engine, result)
             self._goal.set_root(request.inputs, result)
             self._learn_sources(result, engine)
-            manifest = null_manifest(result, engine, self._goal, self._own)
+            manifest = null_manifest(result, engine, self._goal)
             if manifest is not None:
                 extra[b"n" + request.key + request.inputs] = manifest
             if orphans and not request.quiet:
@@ -262,19 +261,20 @@ class Session:
     def _name(self, orphans: list[bytes]) -> None:
         first = os.path.relpath(os.fsdecode(orphans[0]), self.request.where)
         more = f" and {len(orphans) - 1} more" if len(orphans) > 1 else ""
-        say(f"{first}{more}: made by an earlier build, no rule makes it any more; hidden from this build, not removed")
+        say(f"{first}{more}: no rule makes it any more; hidden from this build, not removed")
 
     def _first_contact(self, engine: Engine, account: Account, result: Result) -> None:
         """Files make looked at that no step made or read: perhaps products of plain make."""
         tables = engine.tree.tables
         read = {tables.fact_path[f] for f in result.facts if tables.fact_kind[f] == READ}
         made = set(result.outs[0::3])
-        kids = {tables.fact_path[f] for rid in result.kids if (k := self._recording.result(rid)) for f in k.facts}
+        below = [self._recording.result(ResultId(rid)) for rid in result.kids]
+        kids = {tables.fact_path[f] for kid in below if kid is not None for f in kid.facts}
         kids.update(tables.fact_path[f] for f in account.facts if tables.fact_kind[f] == READ)
         taken = sorted(tables.paths[p] for p in account.looks if p in read and p not in made and p not in kids)
         if taken:
             first = os.path.relpath(os.fsdecode(taken[0]), self.request.where)
             say(
-                f"first build here: {len(taken)} files (such as {first}) were taken as they are; if plain make made them"
-                " before, `hashmake build -B` distrusts them"
+                f"first build here: {len(taken)} files (such as {first}) were taken as they are;"
+                " if plain make made them before, `hashmake build -B` distrusts them"
             )

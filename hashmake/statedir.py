@@ -52,7 +52,7 @@ class StateDirectory:
         if st.st_mode & 0o022:
             raise StateUnusable(f"{self.path}: others may write to it; run chmod go-w {self.path}")
 
-    def lock(self, quiet: bool) -> None:
+    def lock(self) -> None:
         """Take the lock; while another build holds it, wait, and say so once. Raises StateUnusable."""
         try:
             fd = os.open(os.path.join(self.path, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -51,7 +51,8 @@ class Environment:
         self.id = number
         kept: list[bytes] = []
         variables: dict[bytes, bytes] = {}
-        for string in strings:
+        for given in strings:
+            string = given
             name, _, value = string.partition(b"=")
             if name == b"LD_PRELOAD":
                 others = [w for w in re.split(rb"[ :]", value) if w and w != own_library]
@@ -64,7 +65,7 @@ class Environment:
             kept.append(string)
             if name in MEANINGLESS or meaningless(name):
                 continue
-            if name == b"MAKEFLAGS" or name == b"GNUMAKEFLAGS":
+            if name in (b"MAKEFLAGS", b"GNUMAKEFLAGS"):
                 value = normal_makeflags(value, meaningless)
             elif name == b"MAKEOVERRIDES":
                 continue  # repeats what MAKEFLAGS says

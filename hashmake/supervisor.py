@@ -1,7 +1,7 @@
 """The supervisor: runs make, answers its launchers on a socket, hands what they say to the engine.
 
-One thread, one epoll loop. A launcher's connection lives as long as its step; make's own processes and processes that open
-a file of which a later version lies on the disk ask for a moment and wait (HM_M_MAKE, HM_M_WANT).
+One thread, one epoll loop. A launcher's connection lives as long as its step; make's own processes, and processes that
+open a file of which a later version lies on the disk, ask for a moment and wait (HM_M_MAKE, HM_M_WANT).
 """
 
 import os
@@ -306,7 +306,7 @@ class Supervisor:
 
 
 def _send(sock: socket.socket, data: bytes) -> None:
-    """Answers are small but for $(shell) output; a launcher always reads, so blocking is short. A dead one is ignored."""
+    """Answers are small but for $(shell) output, and a launcher always reads; a dead one is ignored."""
     try:
         sock.sendall(data)
     except OSError:

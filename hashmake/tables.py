@@ -40,7 +40,7 @@ _THERE = b"E"
 
 def project(kind: int, version: bytes) -> bytes:
     """What an access of this kind sees of a version; ABSENT is seen by all as digest.ABSENT."""
-    if kind == READ or kind == LIST or not version:
+    if kind in (READ, LIST) or not version:
         return version
     if kind in (STAT, LSTAT):
         return digest.head(version)
@@ -96,6 +96,12 @@ class Tables:
             self.fact_ids[packed] = fid
             self.facts_on.setdefault(pid, []).append(fid)
         return fid
+
+    def saved(self) -> None:
+        """Everything is in the database now."""
+        self.saved_paths = len(self.paths)
+        self.saved_values = len(self.values)
+        self.saved_facts = len(self.fact_kind)
 
     def restore_facts(self, kinds: bytes, paths: bytes, values: bytes) -> None:
         """Append facts as saved: the three columns."""

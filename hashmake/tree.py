@@ -1,4 +1,4 @@
-"""The tree as a clean build would have it at this moment: products as this build made them, sources as the disk has them.
+"""The tree as a clean build would have it at this moment: products as this build made them, sources as they are.
 
 Knows versions and facts, not steps. Every product has a logical version (perhaps ABSENT: no step of this build has made
 it yet) that may differ from what the disk holds: that is what lets a later version lie on the disk while make walks the
@@ -84,10 +84,7 @@ class Tree:
         self.made_at[pid] = self.seq
         self.state[pid] = version
         path = tables.paths[pid]
-        if wrote:
-            here = True
-        else:
-            here = self.on_disk(pid) == version
+        here = wrote or self.on_disk(pid) == version
         if here:
             self.ahead.discard(pid)
         else:
@@ -156,7 +153,7 @@ class Tree:
         disk = self.disk
         if kind == READ:
             return disk.content(path)
-        if kind == ABSENT or kind == EXISTS:
+        if kind in (ABSENT, EXISTS):
             return b"E" if disk.exists(path) else digest.ABSENT
         if kind == LSTAT:
             return disk.own_head(path)

@@ -75,10 +75,7 @@ class View:
 
     def made(self, path: bytes, seq: int, there: bool, on_disk: bool) -> None:
         """A step made path (or is judged to have): tree.Watcher."""
-        if not there:
-            state = HIDDEN
-        else:
-            state = PRESENT if on_disk else AHEAD
+        state = (PRESENT if on_disk else AHEAD) if there else HIDDEN
         self.set(path, state, seq)
         self.moment(seq)
 

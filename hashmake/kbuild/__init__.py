@@ -1,7 +1,7 @@
 """Kbuild: the plug-in for Linux, BusyBox, U-Boot and everything else built with scripts/Kbuild.include.
 
-Kbuild puts the line it prints into the command itself (`set -e; echo '  CC foo.o'; gcc ...`), and how much is printed into
-exported variables, so that V=1 or -s would change every step. Neither changes what a step makes.
+Kbuild puts the line it prints into the command itself (`set -e; echo '  CC foo.o'; gcc ...`), and how much is printed
+into exported variables, so that V=1 or -s would change every step. Neither changes what a step makes.
 """
 
 import os
@@ -20,7 +20,7 @@ class Kbuild:
             return [*argv[:3], _ECHO.sub(rb"\1 ", argv[3], count=1), *argv[4:]]
         return argv
 
-    def meaningless(self, name: bytes) -> bool:
+    def meaningless(self, name: bytes, /) -> bool:
         """The variables that Kbuild derives from V= and -s."""
         return name in _VARIABLES
 

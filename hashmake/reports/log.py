@@ -79,8 +79,10 @@ def lines(log: dict[str, Any]) -> list[str]:
     steps = log["steps"]
     out = [
         f"build {log['build']}: make {' '.join(log['argv'])}".rstrip(),
-        f"{log['mode']}, exit status {log['exit_code']}, {log['wall_s']:.2f} s; steps: {steps['run']} run,"
-        f" {steps['skipped']} skipped, {steps['failed']} failed",
+        (
+            f"{log['mode']}, exit status {log['exit_code']}, {log['wall_s']:.2f} s; steps: {steps['run']} run,"
+            f" {steps['skipped']} skipped, {steps['failed']} failed"
+        ),
     ]
     for ran in log["ran"]:
         first = ran["command"].strip().splitlines()

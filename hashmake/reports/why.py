@@ -48,7 +48,7 @@ def _maker(recording: Recording, pid: PathId, path: str, absolute: str, logs: li
 
 def _readers(recording: Recording, pid: PathId) -> int:
     facts = set(recording.tables.facts_on.get(pid, ()))
-    ids = {rid for rid in recording.makers.values()}
+    ids = set(recording.makers.values())
     return sum(1 for rid in ids if (r := recording.result(rid)) is not None and not facts.isdisjoint(r.facts))
 
 
@@ -90,4 +90,5 @@ def _inputs(recording: Recording, result: Result) -> list[str]:
     near = [p for p in read if p.startswith(cwd)]
     names = [p[len(cwd) :].decode("utf-8", "backslashreplace") for p in near[:_SHOW]]
     more = f" and {len(near) - _SHOW} more" if len(near) > _SHOW else ""
-    return [f"it depends on {len(result.facts)} facts; of the files in {os.fsdecode(cwd)} it read: {' '.join(names)}{more}"]
+    where = os.fsdecode(cwd)
+    return [f"it depends on {len(result.facts)} facts; of the files in {where} it read: {' '.join(names)}{more}"]
