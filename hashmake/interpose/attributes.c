@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include <utime.h>
 
@@ -89,6 +90,15 @@ FD_CHANGE(fchown, (int fd, uid_t u, gid_t g), HM_WRITE, fd, u, g)
 FD_CHANGE(futimens, (int fd, const struct timespec t[2]), HM_TOUCH, fd, t)
 FD_CHANGE(futimes, (int fd, const struct timeval t[2]), HM_TOUCH, fd, t)
 
+/* Extended attributes go with a file when it is copied, as its mode does. */
+#define XATTR(name, params, follow, ...) CHANGE(name, params, AT_FDCWD, follow, HM_WRITE, __VA_ARGS__)
+XATTR(setxattr, (const char *path, const char *k, const void *v, size_t n, int f), true, path, k, v, n, f)
+XATTR(lsetxattr, (const char *path, const char *k, const void *v, size_t n, int f), false, path, k, v, n, f)
+XATTR(removexattr, (const char *path, const char *k), true, path, k)
+XATTR(lremovexattr, (const char *path, const char *k), false, path, k)
+FD_CHANGE(fsetxattr, (int fd, const char *k, const void *v, size_t n, int f), HM_WRITE, fd, k, v, n, f)
+FD_CHANGE(fremovexattr, (int fd, const char *k), HM_WRITE, fd, k)
+
 /* Cutting a file to some length keeps what was before it; cutting it to nothing does not. */
 #define TRUNCATE(name, type)                             \
     HM_API int name(const char *path, type length) {     \
@@ -115,8 +125,8 @@ HM_API int chdir(const char *path) {
     }
     int r = NEXT(chdir)(path);
     if (r == 0) hm_cwd_changed();
-    if (on && r == 0) hm_emit(HM_STAT, &p);
     if (on && r != 0) hm_absent(errno, &p);
+    if (on && r == 0 && hm_follow(&p) == 0) hm_emit(HM_STAT, &p); /* later names are told from where a link led */
     return r;
 }
 
@@ -138,3 +148,22 @@ ELSEWHERE(chroot, (const char *path), path)
 ELSEWHERE(pivot_root, (const char *now, const char *old), now, old)
 ELSEWHERE(setns, (int fd, int type), fd, type)
 ELSEWHERE(unshare, (int flags), flags)
+
+/* ---- for syscall() ---- */
+INSIDE(chmod);
+INSIDE(fchmod);
+INSIDE(fchmodat);
+INSIDE(chown);
+INSIDE(lchown);
+INSIDE(fchown);
+INSIDE(fchownat);
+INSIDE(utime);
+INSIDE(utimes);
+INSIDE(utimensat);
+INSIDE(futimesat);
+INSIDE(truncate);
+INSIDE(chdir);
+INSIDE(fchdir);
+INSIDE(chroot);
+INSIDE(unshare);
+INSIDE(setns);

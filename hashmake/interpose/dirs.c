@@ -63,8 +63,7 @@ static bool dots(const char *name) {
     return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
 }
 
-/* True: the entry is one that the clean view hides. Else it is recorded. */
-static bool listed(const struct hm_path *dir, const char *name) {
+bool hm_entry_seen(const struct hm_path *dir, const char *name) {
     if (dots(name)) return false;
     struct hm_path p;
     memcpy(p.s, dir->s, dir->len);
@@ -95,6 +94,7 @@ HM_API DIR *opendir(const char *path) {
     }
     return dir;
 }
+INSIDE(opendir);
 
 HM_API DIR *fdopendir(int fd) {
     DIR *dir = NEXT(fdopendir)(fd);
@@ -107,6 +107,7 @@ HM_API int closedir(DIR *dir) {
     stream_closed(dir);
     return NEXT(closedir)(dir);
 }
+INSIDE(closedir);
 
 HM_API void rewinddir(DIR *dir) {
     struct stream *s = stream_of(dir);
@@ -144,10 +145,11 @@ static const struct hm_path *reading(DIR *dir, struct hm_path *room) {
             if (!after) errno = before;                  \
             if (!p) return entry;                        \
             if (!entry && !after) hm_emit(HM_LISTED, p); \
-            if (!entry || !listed(p, entry->d_name)) return entry; \
+            if (!entry || !hm_entry_seen(p, entry->d_name)) return entry; \
         }                                                \
     }
 READDIR(readdir, dirent)
+INSIDE(readdir);
 READDIR(readdir64, dirent64)
 
 #define READDIR_R(name, type)                            \
@@ -159,7 +161,7 @@ READDIR(readdir64, dirent64)
             int err = NEXT(name)(dir, entry, result);    \
             if (!p || err) return err;                   \
             if (!*result) hm_emit(HM_LISTED, p);         \
-            if (!*result || !listed(p, (*result)->d_name)) return err; \
+            if (!*result || !hm_entry_seen(p, (*result)->d_name)) return err; \
         }                                                \
     }
 #pragma GCC diagnostic push
@@ -167,3 +169,43 @@ READDIR(readdir64, dirent64)
 READDIR_R(readdir_r, dirent)
 READDIR_R(readdir64_r, dirent64)
 #pragma GCC diagnostic pop
+
+/* ---- getdents64, the call itself ---- */
+static ssize_t filter(const struct hm_path *dir, char *buf, ssize_t n) {
+    ssize_t kept = 0;
+    for (ssize_t at = 0; at < n;) {
+        struct dirent64 *entry = (struct dirent64 *)(buf + at);
+        unsigned short size = entry->d_reclen;
+        bool hidden = hm_entry_seen(dir, entry->d_name);
+        if (!hidden && kept != at) memmove(buf + kept, entry, size);
+        if (!hidden) kept += size;
+        at += size;
+    }
+    return kept;
+}
+
+HM_API ssize_t getdents64(int fd, void *buf, size_t size) {
+    struct hm_path p;
+    bool on = hm_resolve_fd(&p, fd);
+    if (on) hm_emit(HM_LIST, &p);
+    for (;;) {
+        ssize_t n = NEXT(getdents64)(fd, buf, size);
+        if (!on || n < 0) return n;
+        if (n == 0) hm_emit(HM_LISTED, &p);
+        if (n == 0 || (n = filter(&p, buf, n)) > 0) return n; /* all hidden is not the end */
+    }
+}
+INSIDE(getdents64);
+
+void hm_list(const char *path) {
+    char buf[4096] __attribute__((aligned(8)));
+    struct hm_path p;
+    if (!hm_resolve(&p, AT_FDCWD, path) || hm_follow(&p) != 0) return;
+    int fd = hm_sys_open(p.s, O_RDONLY | O_DIRECTORY);
+    if (fd < 0) return;
+    hm_emit(HM_LIST, &p);
+    long n;
+    while ((n = hm_sys(SYS_getdents64, fd, buf, sizeof buf, 0)) > 0) filter(&p, buf, n);
+    if (n == 0) hm_emit(HM_LISTED, &p);
+    hm_sys_close(fd);
+}

@@ -44,14 +44,14 @@ static bool right(const char *var, const char *value) {
     return var && hm_same(strchr(var, '=') + 1, value);
 }
 
-static const char *make_name(void) {
+const char *hm_env_make(void) {
     return hm_env_get(environ, "HASHMAKE_MAKE");
 }
 
 size_t hm_env_room(char *const env[], bool drop) {
     struct found f = look(env);
     const char *ours = f.preload && hm.library ? ours_in(f.preload + 11) : NULL;
-    const char *make = make_name();
+    const char *make = hm_env_make();
     bool preload_right = drop ? !ours : !hm.library || ours;
     if (right(f.run, hm.run) && right(f.step, hm.stepname) && preload_right && (f.make || !make)) return 0;
     return (f.count + 5) * sizeof(char *) + sizeof hm.run + sizeof hm.stepname + 128 + (make ? hm_len(make) : 0) +
@@ -74,7 +74,7 @@ char **hm_env_fix(char *const env[], bool drop, void *room) {
     text = add(add(text, "HASHMAKE_RUN=", 13), hm.run, hm_len(hm.run)) + 1;
     now[n++] = text;
     text = add(add(text, "HASHMAKE_STEP=", 14), hm.stepname, hm_len(hm.stepname)) + 1;
-    const char *make = make_name();
+    const char *make = hm_env_make();
     if (make && !f.make) {
         now[n++] = text;
         text = add(add(text, "HASHMAKE_MAKE=", 14), make, hm_len(make)) + 1;
@@ -98,21 +98,6 @@ char **hm_env_fix(char *const env[], bool drop, void *room) {
     }
     now[n] = NULL;
     return now;
-}
-
-/* ---- what kind of program this is ---- */
-static bool one_of(const char *list, const char *name, size_t n) {
-    for (const char *s = list; (s = strstr(s, name)); s++)
-        if (s[-1] == ' ' && s[n] == ' ') return true;
-    return false;
-}
-
-void hm_name_program(void) {
-    const char *base = hm_base(hm.program);
-    size_t n = hm_len(base);
-    const char *make = make_name();
-    hm.make = one_of(" make gmake gnumake ", base, n) || (make && hm_same(make, hm.program));
-    hm.shell = n && one_of(" sh dash bash ksh ksh93 mksh zsh ash ", base, n);
 }
 
 /* ---- what programs ask ---- */

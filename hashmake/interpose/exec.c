@@ -3,6 +3,7 @@
 #include "interpose.h"
 
 #include <alloca.h>
+#include <limits.h>
 #include <paths.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -81,7 +82,7 @@ static int start(int dirfd, const char *path, char *const argv[], char *const en
         errno = err;
         return -1;
     }
-    if (hm.reload) hm_loaded();
+    if (HM_UNLIKELY(hm.reload)) hm_load_now();
     if (hm.hold) hm_make_flush();
     ENVIRONMENT(now, env, s.image)
     int r = plain ? NEXT(execve)(path, argv, now) : NEXT(execveat)(dirfd, path, argv, now, flags);
@@ -92,6 +93,7 @@ static int start(int dirfd, const char *path, char *const argv[], char *const en
 HM_API int execve(const char *path, char *const argv[], char *const env[]) {
     return start(AT_FDCWD, path, argv, env, 0);
 }
+INSIDE(execve);
 
 HM_API int execv(const char *path, char *const argv[]) {
     return start(AT_FDCWD, path, argv, environ, 0);
@@ -100,6 +102,7 @@ HM_API int execv(const char *path, char *const argv[]) {
 HM_API int execveat(int dirfd, const char *path, char *const argv[], char *const env[], int flags) {
     return start(dirfd, path, argv, env, flags);
 }
+INSIDE(execveat);
 
 HM_API int fexecve(int fd, char *const argv[], char *const env[]) {
     return start(fd, "", argv, env, AT_EMPTY_PATH);
@@ -234,8 +237,8 @@ static int launch_spawn(pid_t *pid, const char *path, const posix_spawn_file_act
     return NEXT(posix_spawn)(pid, l.launcher, acts, attr, (char *const *)words, now);
 }
 
-HM_API int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *acts, const posix_spawnattr_t *attr,
-                       char *const argv[], char *const env[]) {
+static int spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *acts, const posix_spawnattr_t *attr,
+                 char *const argv[], char *const env[]) {
     if (!hm_on()) return NEXT(posix_spawn)(pid, path, acts, attr, argv, env);
     if (hm.make && hm_launches(path)) return launch_spawn(pid, path, acts, attr, argv, env);
     struct starting s;
@@ -248,16 +251,32 @@ HM_API int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_acti
     return r;
 }
 
+HM_API int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *acts, const posix_spawnattr_t *attr,
+                       char *const argv[], char *const env[]) {
+    return spawn(pid, path, acts, attr, argv, env);
+}
+
 HM_API int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *acts, const posix_spawnattr_t *attr,
                         char *const argv[], char *const env[]) {
     if (!hm_on()) return NEXT(posix_spawnp)(pid, file, acts, attr, argv, env);
-    if (strchr(file, '/')) return posix_spawn(pid, file, acts, attr, argv, env);
+    if (strchr(file, '/')) return spawn(pid, file, acts, attr, argv, env);
     struct search s;
     search_begin(&s, file);
     while (search_next(&s))
-        if (hm_sys(SYS_faccessat, AT_FDCWD, s.path, X_OK, 0) == 0) return posix_spawn(pid, s.path, acts, attr, argv, env);
+        if (hm_sys(SYS_faccessat, AT_FDCWD, s.path, X_OK, 0) == 0) return spawn(pid, s.path, acts, attr, argv, env);
     ENVIRONMENT(now, env, HM_IMG_OTHER)
     return NEXT(posix_spawnp)(pid, file, acts, attr, argv, now); /* for its error */
+}
+
+/* What a file action will open in the child is told here: inside libc nothing can be seen. */
+HM_API int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *acts, int fd, const char *path, int flags, mode_t mode) {
+    struct hm_open o;
+    if (hm_open_begin(&o, AT_FDCWD, path, flags) == 0 && o.on) {
+        struct stat st;
+        bool works = (flags & O_CREAT) || hm_sys_stat(o.path.s, &st, 0) == 0;
+        hm_open_end(&o, works ? INT_MAX : -1, ENOENT); /* no such descriptor: taken for a plain file */
+    }
+    return NEXT(posix_spawn_file_actions_addopen)(acts, fd, path, flags, mode);
 }
 
 /* ---- shells started inside libc: environ goes to them as it is ---- */

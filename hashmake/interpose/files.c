@@ -17,11 +17,10 @@ static bool unnamed(int flags) {
 
 int hm_open_begin(struct hm_open *o, int dirfd, const char *path, int flags) {
     o->flags = flags;
-    o->absent = false;
+    o->absent = o->tty = false;
     o->on = hm_resolve(&o->path, dirfd, path);
     if (!o->on) {
-        if (path && *path == '/' && !(flags & O_PATH) && (flags & O_ACCMODE) != O_WRONLY && hm_same(path, "/dev/tty"))
-            hm_unseen_here("terminal");
+        o->tty = path && *path == '/' && (flags & O_ACCMODE) != O_WRONLY && hm_same(path, "/dev/tty");
         return 0;
     }
     if (unnamed(flags)) {
@@ -47,11 +46,16 @@ int hm_open_begin(struct hm_open *o, int dirfd, const char *path, int flags) {
     return hm_gate(&o->path, o->absent || (flags & (O_TRUNC | O_EXCL)) ? HM_REPLACING : HM_CHANGING);
 }
 
+/* Opened to start from: later names are told from where a link led, so the link itself has to be told here. */
+static void place(struct hm_path *p, int flags) {
+    if ((flags & O_NOFOLLOW) || hm_follow(p) == 0) hm_emit(HM_STAT, p);
+}
+
 static void opened(struct hm_open *o, int fd) {
     struct hm_path *p = &o->path;
     int flags = o->flags;
     if (flags & (O_PATH | O_DIRECTORY)) {
-        hm_emit(HM_STAT, p);
+        place(p, flags);
         return;
     }
     if (!writes(flags) && !o->absent) {
@@ -59,7 +63,10 @@ static void opened(struct hm_open *o, int fd) {
         if (!hm_fresh(HM_READ, p)) return;
         struct stat st;
         bool dir = hm_sys_fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
-        hm_emit(dir ? HM_STAT : HM_READ, p);
+        if (dir)
+            place(p, flags);
+        else
+            hm_emit(HM_READ, p);
         return;
     }
     bool fresh = (flags & O_TRUNC) || ((flags & O_CREAT) && (flags & O_EXCL));
@@ -69,7 +76,10 @@ static void opened(struct hm_open *o, int fd) {
 }
 
 void hm_open_end(struct hm_open *o, int fd, int err) {
-    if (!o->on) return;
+    if (!o->on) {
+        if (o->tty && fd >= 0) hm.tty = fd; /* bash opens it each time it starts: only reading counts (reach.c) */
+        return;
+    }
     if (fd >= 0)
         opened(o, fd);
     else if (err == ENOENT || err == ENOTDIR || err == ELOOP)
@@ -130,6 +140,8 @@ OPEN(__open_nocancel)
 OPEN(__open64_nocancel)
 OPENAT(openat)
 OPENAT(openat64)
+INSIDE(open);
+INSIDE(openat);
 
 /* What -D_FORTIFY_SOURCE makes of open without a mode. */
 #define OPEN_2(name)                                     \
@@ -147,6 +159,12 @@ OPEN_2(__open64_2)
 OPENAT_2(__openat_2)
 OPENAT_2(__openat64_2)
 
+/* A handle has no name that a trace could hold. */
+HM_API int open_by_handle_at(int mount, struct file_handle *handle, int flags) {
+    if (hm_on()) hm_lost();
+    return NEXT(open_by_handle_at)(mount, handle, flags);
+}
+
 #define CREAT(name)                                      \
     HM_API int name(const char *path, mode_t mode) {     \
         struct hm_open o;                                \
@@ -160,4 +178,5 @@ OPENAT_2(__openat64_2)
         return fd;                                       \
     }
 CREAT(creat)
+INSIDE(creat);
 CREAT(creat64)

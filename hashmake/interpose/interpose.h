@@ -30,6 +30,10 @@ void *hm_next(const char *name);
         next_;                                                      \
     })
 
+/* The wrapper itself, for use inside the library: the plain name might lead to a definition in front of ours, which may
+ * have called us. Stands in the file that defines the wrapper. */
+#define INSIDE(name) extern __typeof__(name) hm_inside_##name __attribute__((copy(name), alias(#name), visibility("hidden")))
+
 /* ---- the process (start.c) ---- */
 enum { HM_UNTRIED, HM_STARTING, HM_ON, HM_OFF };
 struct hm_process {
@@ -46,6 +50,7 @@ struct hm_process {
     uint64_t *dirs; /* the view's directory cache */
     uint64_t window;
     uint32_t step;
+    int tty; /* descriptor of /dev/tty if it was ever opened, or -1 */
     const char *library; /* our own path, as ld.so has it */
     char run[256];
     char stepname[24];
@@ -57,7 +62,9 @@ static inline bool hm_on(void) {
     int state = __atomic_load_n(&hm.state, __ATOMIC_ACQUIRE);
     return HM_LIKELY(state == HM_ON) || (state == HM_UNTRIED && hm_start());
 }
-void hm_loaded(void); /* HM_READ for every object that is mapped now */
+void hm_loaded(void);     /* HM_READ for every object that is mapped now */
+void hm_load_later(void); /* ... the next time we are called */
+void hm_load_now(void);   /* ... if that is outstanding */
 pid_t hm_pid(void);   /* the real one, from the kernel */
 
 /* ---- paths (path.c) ---- */
@@ -111,7 +118,7 @@ void hm_tell(uint8_t type, const char *payload, size_t len); /* and wait for the
 struct hm_open {
     struct hm_path path;
     int flags;
-    bool on, absent;
+    bool on, absent, tty;
 };
 int hm_open_begin(struct hm_open *o, int dirfd, const char *path, int flags); /* errno to fail with, or 0 */
 void hm_open_end(struct hm_open *o, int fd, int err);
@@ -142,7 +149,17 @@ extern char **environ;
 size_t hm_env_room(char *const env[], bool drop); /* bytes needed for a repaired environment; 0: it is fine as it is */
 char **hm_env_fix(char *const env[], bool drop, void *room);
 const char *hm_env_get(char *const env[], const char *name);
-void hm_name_program(void); /* what kind of program this is: make, a shell, one that takes all of environ */
+const char *hm_env_make(void);
+
+/* ---- what kind of program this is (kind.c) ---- */
+void hm_name_program(void);             /* make, a shell, one that takes all of environ */
+void hm_kind_object(const char *name);  /* an object with this file name is loaded */
+void hm_kind_start(int argc);           /* ... that depends on the arguments */
+void hm_kind_exit(void);                /* ... that shows at the end */
+
+/* ---- listings (dirs.c) ---- */
+void hm_list(const char *path); /* lists the directory now, for the trace only */
+bool hm_entry_seen(const struct hm_path *dir, const char *name); /* true: hidden; else it is recorded */
 
 static inline size_t hm_len(const char *s) {
     const char *e = s;

@@ -102,6 +102,8 @@ STAT(stat, stat, HM_STAT)
 STAT(stat64, stat64, HM_STAT)
 STAT(lstat, stat, HM_LSTAT)
 STAT(lstat64, stat64, HM_LSTAT)
+INSIDE(stat);
+INSIDE(lstat);
 
 #define XSTAT(name, type, kind)                          \
     int name(int version, const char *path, struct type *st); \
@@ -127,6 +129,7 @@ static char kind_of(int flags) {
     }
 FSTATAT(fstatat, stat)
 FSTATAT(fstatat64, stat64)
+INSIDE(fstatat);
 
 #define FXSTATAT(name, type)                             \
     int name(int version, int dirfd, const char *path, struct type *st, int flags); \
@@ -150,6 +153,7 @@ static int fstat_end(int fd, int r, struct stat *st) {
         return fstat_end(fd, NEXT(name)(fd, st), (struct stat *)st); \
     }
 FSTAT(fstat, stat)
+INSIDE(fstat);
 FSTAT(fstat64, stat64)
 #define FXSTAT(name, type)                               \
     int name(int version, int fd, struct type *st);      \
@@ -182,6 +186,8 @@ HM_API int statx(int dirfd, const char *path, int flags, unsigned mask, struct s
     return r;
 }
 
+INSIDE(statx);
+
 static int access_end(struct look *l, int flags, int r) {
     if (made_up(l, r, errno)) r = 0;
     look_end(l, flags & AT_SYMLINK_NOFOLLOW ? HM_LSTAT : HM_ACCESS, r == 0 || errno == EACCES ? 0 : -1, errno);
@@ -204,6 +210,9 @@ HM_API int faccessat(int dirfd, const char *path, int mode, int flags) {
     return access_end(&l, flags, r);
 }
 
+INSIDE(access);
+INSIDE(faccessat);
+
 /* readlink of something that is no link (EINVAL) saw its type all the same. */
 static ssize_t readlink_end(struct look *l, ssize_t r) {
     look_end(l, HM_LSTAT, r >= 0 || errno == EINVAL ? 0 : -1, errno);
@@ -220,6 +229,9 @@ READLINK(__readlink_chk, (const char *path, char *buf, size_t size, size_t room)
 READLINK(readlinkat, (int dirfd, const char *path, char *buf, size_t size), dirfd, dirfd, path, buf, size)
 READLINK(__readlinkat_chk, (int dirfd, const char *path, char *buf, size_t size, size_t room), dirfd, dirfd, path, buf, size,
          room)
+
+INSIDE(readlink);
+INSIDE(readlinkat);
 
 /* realpath looks at every component; the directories' links are told by the walk, the last one by following it. */
 static int real_begin(struct look *l, const char *path) {

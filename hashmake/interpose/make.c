@@ -102,7 +102,14 @@ FLUSH_FIRST(int, kill, (pid_t pid, int signal), pid, signal)
 
 HM_API __attribute__((noreturn)) void _exit(int status) {
     if (HM_UNLIKELY(hm.hold) && hm_pid() == hm.born) hm_make_flush();
-    if (hm.reload) hm_loaded();
+    if (HM_UNLIKELY(hm.reload)) hm_load_now();
+    NEXT(_exit)(status);
+    __builtin_unreachable();
+}
+
+HM_API __attribute__((noreturn)) void _Exit(int status) {
+    if (HM_UNLIKELY(hm.hold) && hm_pid() == hm.born) hm_make_flush();
+    if (HM_UNLIKELY(hm.reload)) hm_load_now();
     NEXT(_exit)(status);
     __builtin_unreachable();
 }

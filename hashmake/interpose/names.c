@@ -220,3 +220,19 @@ REMOVE(unlink, (const char *path), AT_FDCWD, path)
 REMOVE(rmdir, (const char *path), AT_FDCWD, path)
 REMOVE(remove, (const char *path), AT_FDCWD, path)
 REMOVE(unlinkat, (int dirfd, const char *path, int flags), dirfd, dirfd, path, flags)
+
+/* ---- for syscall() ---- */
+INSIDE(mkdir);
+INSIDE(mkdirat);
+INSIDE(mknod);
+INSIDE(mknodat);
+INSIDE(symlink);
+INSIDE(symlinkat);
+INSIDE(link);
+INSIDE(linkat);
+INSIDE(rename);
+INSIDE(renameat);
+INSIDE(renameat2);
+INSIDE(unlink);
+INSIDE(unlinkat);
+INSIDE(rmdir);

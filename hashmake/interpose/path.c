@@ -247,6 +247,7 @@ static bool finish(struct hm_path *p) {
 
 bool hm_resolve(struct hm_path *p, int dirfd, const char *path) {
     if (!hm_on() || !path || !*path) return false;
+    if (HM_UNLIKELY(hm.reload)) hm_load_now();
     if (*path == '/') {
         if (outside(path)) return false;
         p->len = 0;

@@ -37,12 +37,25 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg) {
             }
         }
     }
-    if (name != hm.library) read_path(name);
+    if (name != hm.library) {
+        hm_kind_object(hm_base(name));
+        read_path(name);
+    }
     return 0;
 }
 
 void hm_loaded(void) {
     dl_iterate_phdr(note_object, NULL);
+}
+
+/* dlopen is left by a jump, so that libc sees the true caller; what it loaded is found out at the next occasion. */
+void hm_load_later(void) {
+    if (hm_on()) __atomic_store_n(&hm.reload, true, __ATOMIC_RELEASE);
+}
+
+void hm_load_now(void) {
+    if (hm_pid() != hm.pid) return; /* a vfork child must not wait for ld.so's lock */
+    if (__atomic_exchange_n(&hm.reload, false, __ATOMIC_ACQ_REL)) hm_loaded();
 }
 
 static bool read_environment(void) {
@@ -70,6 +83,7 @@ bool hm_start(void) {
         return false;
     }
     hm_map_view();
+    hm.tty = -1;
     hm.pid = hm.born = hm_pid();
     __atomic_fetch_add(&hm.trace->hello, 1, __ATOMIC_ACQ_REL);
     long n = hm_sys_readlink("/proc/self/exe", hm.program, sizeof hm.program - 1);
@@ -86,8 +100,14 @@ bool hm_start(void) {
     return true;
 }
 
-__attribute__((constructor)) static void start(void) {
-    hm_on();
+__attribute__((constructor)) static void start(int argc) {
+    if (hm_on()) hm_kind_start(argc);
+}
+
+__attribute__((destructor)) static void end(void) {
+    if (hm.state != HM_ON) return;
+    if (hm.reload) hm_load_now();
+    hm_kind_exit();
 }
 
 /* fork: the child's directory is its own from here on (path.c). vfork needs no wrapper, and could not have one. */

@@ -24,6 +24,7 @@ static void stream_opened(struct hm_open *o, FILE *stream) {
         return;
     }
     int kept = errno;
+    if (o->tty) hm_unseen_here("terminal"); /* stdio reads where no wrapper sees it */
     hm_open_end(o, fileno(stream), 0);
     errno = kept;
 }

@@ -17,7 +17,7 @@ SOURCES = ROOT / "hashmake" / "interpose"
 VERSION = 1
 TRACE_FIRST = 65536
 TRACE_HEADER = struct.Struct("=IIQQIII5I")
-VIEW_HEADER = struct.Struct("=II6Q16x")
+VIEW_HEADER = struct.Struct("=II5Q16x")
 HIDE, TIME = 1, 2
 HIDDEN, PRESENT, LIVE, AHEAD, SOURCE = 1, 2, 3, 4, 5
 TIME_BASE = 1_200_000_000
@@ -106,7 +106,7 @@ class RunDirectory:
             while slots[at][0]:
                 at = (at + 1) % CAPACITY
             slots[at] = (key, value)
-        data = VIEW_HEADER.pack(0x57564D48, VERSION, CAPACITY, seq, 1, DIRCAP, flags, 0)[: VIEW_HEADER.size]
+        data = VIEW_HEADER.pack(0x57564D48, VERSION, CAPACITY, seq, 1, DIRCAP, flags)
         data += b"".join(struct.pack("=QQ", *slot) for slot in slots) + bytes(8 * DIRCAP)
         (self.folder / "view").write_bytes(data)
 
@@ -128,6 +128,13 @@ class RunDirectory:
     def trace(self, step: int = 1) -> Trace:
         """Decode the trace of a step."""
         return decode_trace((self.folder / "t" / str(step)).read_bytes())
+
+    def run(self, *command: str | Path, cwd: Path, status: int | None = 0, **more: str) -> str:
+        """Run a command as step 1 and give what it printed."""
+        words = [str(word) for word in command]
+        result = subprocess.run(words, cwd=cwd, env=self.environment(**more), stdout=subprocess.PIPE, check=False)
+        assert status is None or result.returncode == status, (words, result)
+        return result.stdout.decode()
 
     def serve(self) -> None:
         """Answer connections until the process ends."""

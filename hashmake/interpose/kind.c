@@ -1,0 +1,118 @@
+/* kind.c: what kind of program this is: make, a shell, one that takes the whole environment in. */
+#include "interpose.h"
+
+#include <link.h>
+#include <string.h>
+
+static bool whole_environment; /* told already, or never to be told */
+static bool is_env, is_printenv;
+
+static bool one_of(const char *list, const char *name, size_t n) {
+    for (const char *s = list; n && (s = strstr(s, name)); s++)
+        if (s[-1] == ' ' && s[n] == ' ') return true;
+    return false;
+}
+
+/* The name without a cross compiler's prefix and a version: x86_64-linux-gnu-gcc-12 is gcc. */
+static size_t plain_name(const char *base, char *out, size_t size) {
+    size_t n = hm_len(base), from = 0;
+    if (n >= size) n = size - 1;
+    size_t end = n;
+    while (end && ((base[end - 1] >= '0' && base[end - 1] <= '9') || base[end - 1] == '.')) end--;
+    if (end && end < n && base[end - 1] == '-') n = end - 1;
+    for (size_t i = 0; i < n; i++)
+        if (base[i] == '-' && i + 1 < n) from = i + 1;
+    memcpy(out, base + from, n - from);
+    out[n - from] = 0;
+    return n - from;
+}
+
+static const char passes_on[] =
+    " make gmake gnumake gcc g++ cc c++ cpp clang clang++ cc1 cc1plus cc1obj lto1 lto-wrapper collect2 ld ld.bfd ld.gold "
+    "ld.lld lld as ar nm objcopy objdump strip ranlib readelf xargs find sed grep egrep fgrep sort timeout nice nohup "
+    "fixdep conf modpost kallsyms objtool sh dash bash ksh ksh93 mksh zsh ash env printenv cat cp mv rm ln mkdir touch "
+    "install tee cmp diff ";
+
+/* Interpreters, whatever version their name carries. */
+static bool takes_whole(const char *base) {
+    static const char *const names[] = {"python", "perl", "php", "ruby", "tclsh", "lua", "guile"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (hm_starts(base, names[i])) return true;
+    return false;
+}
+
+static void whole(void) {
+    if (whole_environment) return;
+    whole_environment = true;
+    hm_emit_text(HM_ENVIRON, hm.program, hm_len(hm.program));
+}
+
+/* Does the program's own symbol table mention environ? Imports stand before the hashed symbols; a copy of the variable
+ * in a program at a fixed address is among those. */
+static bool mentions_environ(const struct dl_phdr_info *info) {
+    const ElfW(Sym) *symbols = NULL;
+    const char *names = NULL;
+    const uint32_t *hash = NULL;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type != PT_DYNAMIC) continue;
+        for (const ElfW(Dyn) *d = (const void *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr); d->d_tag != DT_NULL; d++) {
+            ElfW(Addr) at = d->d_un.d_ptr; /* ld.so has added the load address where the section is writable */
+            if (at < info->dlpi_addr) at += info->dlpi_addr;
+            if (d->d_tag == DT_SYMTAB) symbols = (const void *)at;
+            if (d->d_tag == DT_STRTAB) names = (const void *)at;
+            if (d->d_tag == DT_GNU_HASH) hash = (const void *)at;
+        }
+    }
+    if (!symbols || !names || !hash) return true; /* cannot tell */
+    uint32_t count = hash[1], buckets = hash[0];
+    const uint32_t *bucket = (const uint32_t *)((const ElfW(Addr) *)(hash + 4) + hash[2]), *chain = bucket + buckets;
+    for (uint32_t i = 0; i < buckets; i++)
+        if (bucket[i] > count) count = bucket[i];
+    if (count > hash[1] || (buckets && count == hash[1] && bucket[0] == count)) {
+        while (!(chain[count - hash[1]] & 1)) count++;
+        count++;
+    }
+    for (uint32_t i = 1; i < count; i++) {
+        const char *s = names + symbols[i].st_name;
+        while (*s == '_') s++;
+        if (*s == 'e' && hm_same(s, "environ")) return true;
+    }
+    return false;
+}
+
+static int first_object(struct dl_phdr_info *info, size_t size, void *arg) {
+    (void)size;
+    (void)arg;
+    if (mentions_environ(info)) whole();
+    return 1;
+}
+
+void hm_name_program(void) {
+    const char *base = hm_base(hm.program);
+    char name[64];
+    size_t n = plain_name(base, name, sizeof name);
+    const char *make = hm_env_make();
+    hm.make = one_of(" make gmake gnumake ", base, hm_len(base)) || (make && hm_same(make, hm.program));
+    hm.shell = one_of(" sh dash bash ksh ksh93 mksh zsh ash ", name, n);
+    is_env = hm_same(name, "env");
+    is_printenv = hm_same(name, "printenv");
+    if (hm.make || one_of(passes_on, name, n))
+        whole_environment = true;
+    else if (takes_whole(base) || one_of(" awk gawk mawk nawk node nodejs java cmake ninja ", name, n))
+        whole();
+    else
+        dl_iterate_phdr(first_object, NULL);
+}
+
+void hm_kind_object(const char *name) {
+    if (name[0] == 'l' && !whole_environment && (hm_starts(name, "libpython") || hm_starts(name, "libperl"))) whole();
+}
+
+void hm_kind_start(int argc) {
+    if (is_printenv && argc > 1) is_printenv = false; /* it asks for single names */
+}
+
+/* env prints all that it was not told to pass on: only who comes to the end without an exec has printed. */
+void hm_kind_exit(void) {
+    if (is_env || is_printenv) hm_emit_text(HM_ENVIRON, hm.program, hm_len(hm.program));
+}

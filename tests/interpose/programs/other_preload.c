@@ -1,0 +1,2 @@
+/* Another library that somebody preloads. */
+int other_preload_value = 1;

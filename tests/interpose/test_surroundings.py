@@ -1,0 +1,108 @@
+"""Environment, host and terminal; transparency when there is nothing to record for; many writers at once."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+from typing import TYPE_CHECKING
+
+from . import harness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def test_questions_are_recorded_once(program: Callable[..., Path], run: harness.RunDirectory, work: Path) -> None:
+    """Names of variables, the host, the user, the time zone."""
+    run.run(program("asks"), cwd=work, LC_ALL="C")
+    trace = run.trace()
+    assert trace.texts("g").count("ASKED") == 1
+    assert {"ASKED_TOO", "LC_ALL", "TZ"} <= set(trace.texts("g"))
+    assert "LANG" not in trace.texts("g")
+    assert trace.texts("v") == ["uname", "user"]
+    assert not trace.texts("G")
+
+
+def test_programs_that_take_the_environment_are_named(run: harness.RunDirectory, work: Path) -> None:
+    """env and printenv only when they print all of it."""
+    for step, command in enumerate((["env"], ["env", "true"], ["printenv", "HOME"], ["perl", "-e", "1"]), 2):
+        run.make_trace(step)
+        run.run(*command, cwd=work, HASHMAKE_STEP=str(step))
+    assert [bool(run.trace(step).texts("G")) for step in (2, 3, 4, 5)] == [True, False, False, True]
+
+
+def test_shells_tell_their_scripts(run: harness.RunDirectory, work: Path) -> None:
+    """The text of a script names the variables that the shell takes from the environment."""
+    (work / "script").write_text("echo $ASKED\n")
+    run.run("sh", "script", cwd=work)
+    assert run.trace().texts("S") == [str(work / "script")]
+
+
+def test_without_a_run_directory_nothing_changes(
+    program: Callable[..., Path], run: harness.RunDirectory, work: Path
+) -> None:
+    """Missing, unusable, of another version: the program runs as without us."""
+    (work / "input").write_text("text\n")
+    starts = program("starts")
+    for more in ({"HASHMAKE_RUN": "/nonexistent"}, {"HASHMAKE_STEP": "x"}, {"HASHMAKE_STEP": ""}, {"HASHMAKE_RUN": ""}):
+        assert run.run(starts, "execvp", cwd=work, **more) == "text\n"
+        assert run.run(starts, "spawnp", cwd=work, **more) == "text\n"
+    trace = run.folder / "t" / "1"
+    data = bytearray(trace.read_bytes())
+    data[4] = 99
+    trace.write_bytes(data)
+    assert run.run(starts, "execvp", cwd=work) == "text\n"
+    assert trace.read_bytes() == bytes(data)
+
+
+def test_a_trace_grows_under_many_writers(program: Callable[..., Path], run: harness.RunDirectory, work: Path) -> None:
+    """Threads, a signal handler and a forked child append at once; nothing is lost and nothing is torn."""
+    run.run(program("crowd"), cwd=work)
+    trace = run.trace()
+    assert not trace.lost
+    absent = trace.texts("n")
+    tail = "with-a-name-of-some-length-to-fill-the-trace"
+    wanted = {f"{work}/thread-{who}-{i}-{tail}" for who in range(4) for i in range(1000)}
+    wanted |= {f"{work}/child-0-{i}-{tail}" for i in range(1000)} | {f"{work}/signal-{i}" for i in range(4)}
+    assert {path for path in absent if path.startswith(f"{work}/")} == wanted
+    assert len(absent) < len(wanted) * 1.2
+    assert (run.folder / "t" / "1").stat().st_size > harness.TRACE_FIRST
+
+
+def test_a_full_disk_is_a_lost_record(program: Callable[..., Path], run: harness.RunDirectory, work: Path) -> None:
+    """A trace that cannot grow says so, and the program does not notice."""
+    (run.folder / "t" / "1").chmod(0o600)
+    code = (
+        "import os,sys\n"
+        f"os.rename({str(run.folder / 't' / '1')!r}, {str(run.folder / 't' / 'gone')!r})\n"
+        "for i in range(2000):\n"
+        "    os.path.exists(f'some-name-of-a-certain-length-that-is-not-there-{i}')\n"
+        "print('fine')\n"
+    )
+    assert run.run("python3", "-S", "-c", code, cwd=work) == "fine\n"
+    data = (run.folder / "t" / "gone").read_bytes()
+    assert harness.decode_trace(data).lost
+
+
+def test_reading_the_terminal_is_told(run: harness.RunDirectory, work: Path) -> None:
+    """Standard input that is a terminal matters only when it is read."""
+    for step, command in ((2, ["sh", "-c", "read x"]), (3, ["sh", "-c", "true"])):
+        run.make_trace(step)
+        main, terminal = pty.openpty()
+        environment = run.environment(HASHMAKE_STEP=str(step))
+        with subprocess.Popen(command, cwd=work, env=environment, stdin=terminal, stdout=subprocess.DEVNULL) as process:
+            os.write(main, b"hello\n")
+            assert process.wait() == 0
+        os.close(main)
+        os.close(terminal)
+    assert [text.split(":")[0] for text in run.trace(2).texts("!")] == ["terminal"]
+    assert not run.trace(3).texts("!")
+
+
+def test_the_network_is_told(run: harness.RunDirectory, work: Path) -> None:
+    """A connection to anywhere cannot be digested."""
+    code = "import socket; socket.socket().connect_ex(('127.0.0.1', 1))"
+    run.run("python3", "-c", code, cwd=work)
+    assert [text.split(":")[0] for text in run.trace().texts("!")] == ["network"]
