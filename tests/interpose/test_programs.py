@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from . import harness
 
-FOLLOWED = "execv execve execvp execvpe execl execlp execle fexecve execveat clearenv fork vfork vforkdir spawn spawnp system popen"
+FOLLOWED = (
+    "execv execve execvp execvpe execl execlp execle fexecve execveat clearenv "
+    "fork vfork vforkdir spawn spawnp system popen"
+)
 
 
 @pytest.mark.parametrize("how", FOLLOWED.split())
@@ -42,7 +45,7 @@ def test_programs_that_are_not_there_are_absent(
 ) -> None:
     """Each place of PATH that was tried is told."""
     path = f"{work}/bin:/usr/bin"
-    run.run(program("starts"), "absent", cwd=work, status=7, PATH=path)
+    run.run(program("starts"), "absent", cwd=work, PATH=path)
     trace = run.trace()
     assert trace.kinds(work / "nothing") == "n"
     assert trace.kinds(work / "bin" / "no-such-program-anywhere") == "n"
