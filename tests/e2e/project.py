@@ -72,6 +72,7 @@ class Project:
     umask: int = 0o022
     prefix: tuple[str, ...] = ()  # a program that starts the build, and the clean one, in other surroundings
     built: bool = False
+    share_files: bool = False  # the clean copy takes the sources as hard links: for trees of thousands of files
 
     @classmethod
     def create(cls, root: Path, shim: Path, mode: Mode, python_path: str) -> Project:
@@ -236,7 +237,8 @@ class Project:
         kept = self.root / "kept"
         self.tree.rename(kept)
         try:
-            shutil.copytree(self.sources, self.tree, symlinks=True)
+            copy = os.link if self.share_files else shutil.copy2
+            shutil.copytree(self.sources, self.tree, symlinks=True, copy_function=copy)
             command = [*self.prefix, "make", *result.arguments]
             make = Running.start(command, result.cwd, result.environment, result.umask)
             status, out, err = make.finish(PATIENCE)

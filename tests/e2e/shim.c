@@ -48,7 +48,7 @@ static size_t describe(char *line, size_t room, const char *name, char **argv)
 
 static void log_run(const char *directory, const char *name, char **argv)
 {
-	char path[PATH_MAX], line[4096];
+	char path[PATH_MAX], line[1 << 16];
 	size_t used = describe(line, sizeof line, name, argv);
 
 	snprintf(path, sizeof path, "%s/../runs.log", directory);

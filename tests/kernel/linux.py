@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 from contextlib import contextmanager
@@ -37,6 +38,9 @@ PINNED = {
 PATIENCE = 1500
 PLAIN_PATH = "/usr/bin:/bin"
 IMAGES = ("vmlinux", "arch/x86/boot/bzImage")
+# Made anew whenever vmlinux is: the version, the symbol table, and the compressed image.
+IMAGE_PARTS = ("arch/x86/boot/", "init/version", ".tmp_vmlinux", ".vmlinux")
+OBJECT = re.compile(r" -c -o (\S+\.o) (?!/dev/null)")
 Products = dict[str, str]
 
 
@@ -49,12 +53,17 @@ class Built:
     runs: list[str]
 
     def objects(self) -> list[str]:
-        """The objects that were compiled from sources of the kernel, probes for compiler options left out."""
-        return [line.split(" -o ")[1].split()[0] for line in self.runs if " -c -o " in line and "/dev/null" not in line]
+        """The objects that were compiled or assembled, probes for compiler options left out."""
+        found = [OBJECT.search(line) for line in self.runs if line.startswith("gcc ")]
+        return sorted(match[1] for match in found if match)
+
+    def sources(self) -> list[str]:
+        """The objects made from the kernel's own sources, those that belong to the images themselves left out."""
+        return [path for path in self.objects() if not path.startswith(IMAGE_PARTS)]
 
     def links(self) -> list[str]:
         """The runs of ld that made a vmlinux."""
-        return [line for line in self.runs if line.startswith("ld ") and "vmlinux" in line]
+        return [line for line in self.runs if line.startswith("ld ") and f"{line} ".find(" -o vmlinux ") > 0]
 
 
 @dataclass
@@ -65,6 +74,7 @@ class Linux:
     out: Path
     option: str = ""  # one CONFIG_ name that is switched on beyond tinyconfig
     compiler: str = "gcc"
+    ready: bool = False
 
     @property
     def in_tree(self) -> bool:
@@ -127,8 +137,25 @@ class Linux:
             status = self._popen(["make"], goals, log, PLAIN_PATH, variables).wait(PATIENCE)
         assert status == 0, (CACHE / "stock.log").read_text(errors="replace")[-4000:]
 
+    def settle(self) -> None:
+        """The first state again, built; from nothing where there is none yet."""
+        self.restore()
+        if self.ready:
+            self.build()
+        else:
+            self.cold()
+
+    def cold(self) -> Built:
+        """A first build."""
+        self.start_over()
+        built = self.build()
+        self.ready = True
+        return built
+
     def start_over(self) -> None:
         """Remove all products and write tinyconfig's .config with the tool under test."""
+        self.ready = False
+        self.restore()
         self.clear()
         self.build("tinyconfig")
         self.switch()
@@ -166,7 +193,13 @@ class Linux:
         words = [*command, f"-j{os.cpu_count()}", *where, *compiler, *goals]
         environment = {**self._environment(path), **variables}
         return subprocess.Popen(
-            words, cwd=self.source, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            words,
+            cwd=self.source,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
 
     def _environment(self, path: str) -> dict[str, str]:
@@ -175,11 +208,15 @@ class Linux:
 
     # -- judging ------------------------------------------------------------------------------------------------
 
-    def check(self, edit: Edit = NONE, *goals: str, **variables: str) -> None:
-        """vmlinux, bzImage and every object are those of a clean stock make of the sources as they are now."""
-        clean = self.oracle(edit, goals, variables)
+    def check(self, edit: Edit = NONE, orphans: bool = False, **variables: str) -> None:
+        """vmlinux, bzImage and every object are those of a clean stock make of the sources as they are now.
+
+        With `orphans`, objects of an earlier configuration may lie about, as they do with stock make.
+        """
+        clean = self.oracle(edit, (), variables)
         built = self.products()
-        wrong = sorted(path for path in built.keys() | clean.keys() if built.get(path) != clean.get(path))
+        expected = clean.keys() if orphans else built.keys() | clean.keys()
+        wrong = sorted(path for path in expected if built.get(path) != clean.get(path))
         assert not wrong, f"{len(wrong)} products differ from a clean build's: {wrong[:20]}"
 
     def oracle(self, edit: Edit, goals: tuple[str, ...], variables: dict[str, str]) -> Products:
@@ -263,6 +300,11 @@ def prepare() -> None:
 def logged() -> list[str]:
     """Every run of a logged tool so far."""
     return (CACHE / "runs.log").read_text(errors="replace").splitlines()
+
+
+def objects_of(linux: Linux) -> list[str]:
+    """The objects made from the kernel's own sources that lie in the output directory."""
+    return [path for path in linux.products() if path.endswith(".o") and not path.startswith(IMAGE_PARTS)]
 
 
 def _replace(path: Path, text: str) -> None:
