@@ -43,12 +43,26 @@ class Account:
     fresh    each write as it was taken in: path, version before it, version after it
     since    the tree's moment at which the step started; started_ns: the same by the clock
     looks    paths that a make process looked at: existence counts, content only if nothing below reads it
+    wrote    all paths that it wrote, removed or touched
     names    environment variables looked up (step.WHOLE: all)
     unseen   why it can't be followed, "" if it can
     make     a make process came up in it
     """
 
-    __slots__ = ("_lists", "facts", "fresh", "looks", "make", "names", "outs", "shell", "since", "started_ns", "unseen")
+    __slots__ = (
+        "_lists",
+        "facts",
+        "fresh",
+        "looks",
+        "make",
+        "names",
+        "outs",
+        "shell",
+        "since",
+        "started_ns",
+        "unseen",
+        "wrote",
+    )
 
     def __init__(self, since: int, started_ns: int) -> None:
         self.since = since
@@ -59,6 +73,7 @@ class Account:
         self.looks: set[PathId] = set()
         self.names: set[bytes] = set()
         self.unseen = b""
+        self.wrote: set[bytes] = set()
         self.make = False
         self.shell = False
         self._lists: dict[bytes, list[bytes]] = {}
@@ -77,6 +92,7 @@ class Accountant:
     def absorb(self, account: Account, records: list[bytes], variables: dict[bytes, bytes]) -> None:
         """Take in records that came since the last call. For a plain step: all of them, once, at its end."""
         touched = {r[1:] for r in records if r and r[0] in _WRITES}
+        account.wrote |= touched
         unique = set(records)
         unique.discard(b"")
         if touched:
@@ -116,9 +132,18 @@ class Accountant:
         """Whether this step, or one below it, made pid."""
         return pid in account.outs or (self._tree.made_at.get(pid, 0) > account.since and account.make)
 
+    def _own_directory_of(self, account: Account, directory: bytes) -> bool:
+        """Whether this step made the directory, or made and removed it: nothing in it can have been there before."""
+        pid = self._tree.tables.path_ids.get(directory)
+        if pid is None or (pid not in account.outs and pid not in self._tree.state):
+            return not os.path.isdir(directory)
+        return account.outs.get(pid, (self._tree.state.get(pid, NO_VALUE), 0))[0] == NO_VALUE
+
     def _absent(self, account: Account, record: bytes, unique: set[bytes]) -> None:
         path = record[1:]
         tree = self._tree
+        if dirname(path) in account.wrote and self._own_directory_of(account, dirname(path)):
+            return
         pid = tree.tables.path(path)
         if self._internal(account, pid):
             return
@@ -186,7 +211,9 @@ class Accountant:
         account._lists.setdefault(path, []).append(b"")
 
     def _getenv(self, account: Account, name: bytes, _variables: dict[bytes, bytes]) -> None:
-        account.names.add(name)
+        # Compilers look for the jobserver in it (gcc's LTO); who really uses it is a shell or make, seen otherwise.
+        if name != b"MAKEFLAGS":
+            account.names.add(name)
 
     def _environ(self, account: Account, _program: bytes, _variables: dict[bytes, bytes]) -> None:
         account.names.add(steps.WHOLE)
@@ -231,7 +258,7 @@ class Accountant:
         tree = self._tree
         others: set[bytes] | None = None
         for directory in list(account._lists):
-            if directory in _TEMPORARY_DIRECTORIES:
+            if directory in _TEMPORARY_DIRECTORIES or directory in account.wrote:
                 del account._lists[directory]
                 continue
             if trace.LISTED + directory not in unique and account.make:

@@ -18,7 +18,7 @@ VERSION = 1
 SCHEMA = """\
 One LMDB environment per output directory, `.hashmake/db/`. Keys are a table letter followed by what is said below.
 Every value ends with 4 bytes: CRC-32 of key and value, since LMDB has no checksums of its own. Integers are
-little-endian u32 unless said otherwise; "list" is a count, that many lengths, then the byte strings one after the other.
+little-endian u32 unless said otherwise; "list" is a count, that many lengths, then the byte strings one after another.
 
 | key | value |
 | --- | --- |

@@ -43,6 +43,7 @@ class MakeArguments:
         self.meaning: list[str] = []
         self.always_make = self.no_build = self.evaluate = self.silent = self.keep_going = False
         self.question = self.dry_run = False
+        self._words = words
         self._read(words)
 
     def _read(self, words: list[str]) -> None:
@@ -115,6 +116,19 @@ class MakeArguments:
         self.evaluate |= letter in _ALWAYS_EVALUATE
         self.silent |= letter == "s"
         self.keep_going |= letter in "ki"
+
+    def without_always_make(self) -> list[str]:
+        """The words as given, but for -B."""
+        kept = []
+        for word in self._words:
+            if word == "--always-make":
+                continue
+            if word[:1] == "-" and word[1:2] not in ("", "-") and "B" in word and not _TAKES_WORD & set(word):
+                word = "-" + word[1:].replace("B", "")
+                if word == "-":
+                    continue
+            kept.append(word)
+        return kept
 
     def variable(self, name: str) -> str | None:
         """The value of a variable given on the command line."""

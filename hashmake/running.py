@@ -1,6 +1,5 @@
 """A step that is running: what was asked, what it has done so far, what lies below it."""
 
-
 from typing import TYPE_CHECKING
 
 from hashmake.account import Account

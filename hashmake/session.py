@@ -114,13 +114,14 @@ class Session:
             engine = self._engine(tree, run_dir, distrust)
             supervisor = Supervisor(engine, run_dir, library_path(), lambda: self._save(engine))
             try:
-                code, root = self._run_make(engine, supervisor, distrust)
+                code, root = self._run_make(engine, supervisor)
                 self._finish(engine, root, code, first_contact and not recording.sources)
             finally:
                 supervisor.close()
                 view.close()
-        finally:
-            remove_run_directory(run_dir)
+        except Exception:
+            raise  # the run directory stays: it tells the next build what this one wrote
+        remove_run_directory(run_dir)
         self.again = engine.restart and code == 0
         self._progress.close(engine, code)
         return EXIT_INTERRUPTED if supervisor.signals == 2 else code
@@ -189,15 +190,18 @@ class Session:
         engine.prints = bool(self._goal.roots) and not any(post for _pre, post in self._goal.complete.values())
         return engine
 
-    def _run_make(self, engine: Engine, supervisor: Supervisor, distrust: bool) -> tuple[int, Running]:
+    def _run_make(self, engine: Engine, supervisor: Supervisor) -> tuple[int, Running]:
         request = self.request
         cwd = os.fsencode(request.where)
-        words = ["make", *(["-B"] if distrust and not request.arguments.always_make else []), *request.words]
+        words = request.words
+        if request.arguments.always_make and self._goal.roots:
+            # The clean view makes make ask for every step; -B on top would remake what has no real rule (Kbuild's .config).
+            words = request.arguments.without_always_make()
         block = b"\0".join(k + b"=" + v for k, v in os.environb.items())
-        argv = [os.fsencode(request.make or "make"), *map(os.fsencode, words)]
+        argv = [os.fsencode(request.make or "make"), b"make", *map(os.fsencode, words)]
         root = engine.start(ROOT, request.key, cwd, argv, engine.environment(block), None)
         began = time.monotonic()
-        code = supervisor.run_make(request.make or "make", words, dict(os.environ), root)
+        code = supervisor.run_make(request.make or "make", ["make", *words], dict(os.environ), root)
         if code == 0:
             supervisor.bring_back_all()
         result = engine.done(root, code, int((time.monotonic() - began) * 1e6), b"", False)
@@ -271,7 +275,9 @@ class Session:
         below = [self._recording.result(ResultId(rid)) for rid in result.kids]
         kids = {tables.fact_path[f] for kid in below if kid is not None for f in kid.facts}
         kids.update(tables.fact_path[f] for f in account.facts if tables.fact_kind[f] == READ)
-        taken = sorted(tables.paths[p] for p in account.looks if p in read and p not in made and p not in kids)
+        inside = tuple(os.fsencode(d) + b"/" for d in (self.request.where, self.request.out))
+        looked = [p for p in account.looks if p in read and p not in made and p not in kids]
+        taken = sorted(path for p in looked if (path := tables.paths[p]).startswith(inside))
         if taken:
             first = os.path.relpath(os.fsdecode(taken[0]), self.request.where)
             say(

@@ -79,6 +79,8 @@ class TraceFile:
         if len(head) < HEADER.size:
             return HEADER.size, LOST, 0, 0
         magic, version, tail, _limit, flags, expected, hello = HEADER.unpack(head)
+        if magic == 0:  # its launcher is still making it
+            return HEADER.size, 0, 0, 0
         if magic != MAGIC or version != VERSION:
             raise Protocol(f"{os.fsdecode(self.path)}: trace of version {version}, this is {VERSION}")
         return tail, flags, expected, hello

@@ -101,7 +101,7 @@ void hm_name_program(void) {
     else if (takes_whole(base) || one_of(" awk gawk mawk nawk node nodejs java cmake ninja ", name, n))
         whole();
     else
-        dl_iterate_phdr(first_object, NULL);
+        NEXT(dl_iterate_phdr)(first_object, NULL);
 }
 
 void hm_kind_object(const char *name) {

@@ -45,7 +45,7 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg) {
 }
 
 void hm_loaded(void) {
-    dl_iterate_phdr(note_object, NULL);
+    NEXT(dl_iterate_phdr)(note_object, NULL);
 }
 
 /* dlopen is left by a jump, so that libc sees the true caller; what it loaded is found out at the next occasion. */

@@ -29,7 +29,9 @@ def _lines(state: str, recording: Recording) -> list[str]:
         roots = [recording.result(rid) for _digest, rid in goal.roots]
         steps = roots[-1].steps if roots and roots[-1] is not None else 0
         made = {p for p, (_pre, post) in goal.complete.items() if post}
-        gone = [p for p in goal.products - made if recording.products[p][0] and os.path.lexists(tables.paths[p])]
+        gone = [
+            p for p in goal.products - made if recording.products.get(p, (0, 0))[0] and os.path.lexists(tables.paths[p])
+        ]
         argv = b" ".join(roots[-1].argv[1:]) if roots and roots[-1] is not None else b"(never completed)"
         out.append(f"goal       {argv.decode('utf-8', 'backslashreplace')}: {steps} steps, {len(made)} products")
         out += [f"  orphan   {os.fsdecode(tables.paths[p])}" for p in sorted(gone)[:50]]

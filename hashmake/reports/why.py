@@ -84,9 +84,7 @@ def _now(recording: Recording, result: Result, pid: PathId) -> list[str]:
 def _inputs(recording: Recording, result: Result) -> list[str]:
     tables = recording.tables
     cwd = tables.paths[result.cwd] + b"/"
-    read = sorted(
-        tables.paths[tables.fact_path[f]] for f in result.facts if KIND_NAMES[tables.fact_kind[f]] == "read"
-    )
+    read = sorted(tables.paths[tables.fact_path[f]] for f in result.facts if KIND_NAMES[tables.fact_kind[f]] == "read")
     near = [p for p in read if p.startswith(cwd)]
     names = [p[len(cwd) :].decode("utf-8", "backslashreplace") for p in near[:_SHOW]]
     more = f" and {len(near) - _SHOW} more" if len(near) > _SHOW else ""
