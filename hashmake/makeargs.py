@@ -121,13 +121,10 @@ class MakeArguments:
         """The words as given, but for -B."""
         kept = []
         for word in self._words:
-            if word == "--always-make":
-                continue
-            if word[:1] == "-" and word[1:2] not in ("", "-") and "B" in word and not _TAKES_WORD & set(word):
-                word = "-" + word[1:].replace("B", "")
-                if word == "-":
-                    continue
-            kept.append(word)
+            clustered = word[:1] == "-" and word[1:2] not in ("", "-") and not _TAKES_WORD & set(word)
+            shorter = "-" + word[1:].replace("B", "") if clustered else word
+            if shorter not in ("-", "--always-make"):
+                kept.append(shorter)
         return kept
 
     def variable(self, name: str) -> str | None:

@@ -119,8 +119,10 @@ class Session:
             finally:
                 supervisor.close()
                 view.close()
-        except Exception:
-            raise  # the run directory stays: it tells the next build what this one wrote
+        except StateUnusable:
+            remove_run_directory(run_dir)
+            raise
+        # After any other exception the run directory stays: it tells the next build what this one wrote.
         remove_run_directory(run_dir)
         self.again = engine.restart and code == 0
         self._progress.close(engine, code)
@@ -195,7 +197,7 @@ class Session:
         cwd = os.fsencode(request.where)
         words = request.words
         if request.arguments.always_make and self._goal.roots:
-            # The clean view makes make ask for every step; -B on top would remake what has no real rule (Kbuild's .config).
+            # The clean view makes make ask for every step; -B on top would remake what has no real rule (.config).
             words = request.arguments.without_always_make()
         block = b"\0".join(k + b"=" + v for k, v in os.environb.items())
         argv = [os.fsencode(request.make or "make"), b"make", *map(os.fsencode, words)]
