@@ -3,7 +3,8 @@
  * make writes a message with fputs and fflush, then (for an echo) starts the command. The text stays in the buffer of
  * stdout, made large and fully buffered, until the next event shows what it was: when that is the start of just this
  * command, it is taken out of the buffer and goes to the launcher; anything else lets it out, so nothing changes places.
- * An fflush that did nothing is all that make could notice. */
+ * An fflush that did nothing is all that make could notice. With -O, make writes to an unnamed file that becomes the
+ * command's standard output: such a write is held back in the same way. */
 #include "interpose.h"
 
 #include <stdio.h>
@@ -18,19 +19,68 @@ static char buffer[1 << 17];
 static char text[MOST + 1];
 static size_t text_len; /* what the last fputs put there, 0 if it doesn't qualify */
 static bool held;
+static int held_fd = -1; /* the unnamed file that the text was written to, or -1: it is in the buffer of stdout */
+
+static void write_held(void) {
+    struct stat st;
+    if (hm_sys_fstat(held_fd, &st) != 0) return;
+    text[text_len - 1] = '\n';
+    for (size_t done = 0; done < text_len;) { /* at its end, wherever make has put the offset meanwhile */
+        long n = hm_sys(SYS_pwrite64, held_fd, text + done, text_len - done, st.st_size + (off_t)done);
+        if (n == -EINTR) continue;
+        if (n <= 0) return;
+        done += (size_t)n;
+    }
+    hm_sys(SYS_lseek, held_fd, 0, SEEK_END, 0);
+}
 
 void hm_echo_start(void) {
     if (setvbuf(stdout, buffer, _IOFBF, sizeof buffer) == 0) hm.hold = true;
 }
 
 void hm_make_flush(void) {
+    if (held && held_fd >= 0) {
+        held = false;
+        write_held();
+    } else if (held) {
+        held = false;
+        int kept = errno;
+        NEXT(fflush)(stdout);
+        errno = kept;
+    }
     text_len = 0;
-    if (!held) return;
-    held = false;
-    int kept = errno;
-    NEXT(fflush)(stdout);
-    errno = kept;
+    held_fd = -1;
 }
+
+static bool qualifies(const char *s, size_t n) {
+    return n > 1 && n < MOST && s[n - 1] == '\n';
+}
+
+static void keep(const char *s, size_t n) {
+    memcpy(text, s, n);
+    text[n - 1] = 0;
+    text_len = n;
+}
+
+HM_API ssize_t write(int fd, const void *buf, size_t n) {
+    struct stat st;
+    if (HM_LIKELY(!hm.hold)) return NEXT(write)(fd, buf, n);
+    hm_make_flush();
+    if (fd <= 2 || !qualifies(buf, n) || hm_sys_fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink)
+        return NEXT(write)(fd, buf, n);
+    keep(buf, n);
+    held = true;
+    held_fd = fd;
+    return (ssize_t)n;
+}
+
+#define LSEEK(name, type)                                \
+    HM_API type name(int fd, type at, int from) {        \
+        if (HM_UNLIKELY(hm.hold)) hm_make_flush();       \
+        return NEXT(name)(fd, at, from);                 \
+    }
+LSEEK(lseek, off_t)
+LSEEK(lseek64, off64_t)
 
 HM_API int setvbuf(FILE *stream, char *buf, int mode, size_t size) {
     if (hm.hold && stream == stdout) return 0; /* make asks for line buffering */
@@ -47,22 +97,18 @@ HM_API int fputs(const char *s, FILE *stream) {
     if (__fpending(stdout)) NEXT(fflush)(stdout);
     int r = NEXT(fputs)(s, stream);
     size_t n = strlen(s);
-    if (n > 1 && n < MOST && s[n - 1] == '\n') {
-        memcpy(text, s, n);
-        text[n - 1] = 0;
-        text_len = n;
-    }
+    if (qualifies(s, n)) keep(s, n);
     return r;
 }
 
 HM_API int fflush(FILE *stream) {
     if (HM_UNLIKELY(hm.hold) && (!stream || stream == stdout)) {
+        if (held_fd >= 0 && !__fpending(stdout)) return NEXT(fflush)(stream);
         if (stream && text_len && __fpending(stdout) == text_len) {
             held = true;
             return 0;
         }
-        held = false;
-        text_len = 0;
+        hm_make_flush();
     }
     return NEXT(fflush)(stream);
 }
@@ -92,15 +138,16 @@ static enum hm_echo compare(char *const argv[]) {
     return same_words(text, argv, false) ? HM_ECHO_TEXT : HM_ECHO_NONE;
 }
 
-enum hm_echo hm_echo_take(char *const argv[], const char **out) {
+enum hm_echo hm_echo_take(char *const argv[], int out_fd, const char **out) {
     if (!hm.hold) return HM_ECHO_NONE;
     enum hm_echo echo = HM_ECHO_NONE;
-    if (held && __fpending(stdout) == text_len) echo = compare(argv);
+    if (held && (held_fd < 0 ? __fpending(stdout) == text_len : held_fd == out_fd)) echo = compare(argv);
     if (echo == HM_ECHO_NONE) {
         hm_make_flush();
         return echo;
     }
-    __fpurge(stdout);
+    if (held_fd < 0) __fpurge(stdout);
+    held_fd = -1;
     held = false;
     text_len = 0;
     *out = text;

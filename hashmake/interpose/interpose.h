@@ -142,7 +142,7 @@ void hm_launch_fill(struct hm_launch *l, const char **words, const char *path, c
 void hm_echo_start(void);
 void hm_make_flush(void); /* held-back text goes out for real */
 enum hm_echo { HM_ECHO_NONE, HM_ECHO_LINE, HM_ECHO_TEXT };
-enum hm_echo hm_echo_take(char *const argv[], const char **text); /* or sends it out, if it is not this command's */
+enum hm_echo hm_echo_take(char *const argv[], int out_fd, const char **text); /* or sends it out, if it is not this command's */
 
 /* ---- environment (environ.c) ---- */
 extern char **environ;

@@ -14,6 +14,7 @@
 
 static char launcher[1024];
 static bool to_shell; /* the next child's standard output is a pipe that make reads: $(shell) */
+static int out_fd = -1; /* what becomes the next child's standard output, if not make's own */
 
 static bool find_launcher(void) {
     if (!hm.library) return false;
@@ -56,12 +57,13 @@ size_t hm_launch_words(char *const argv[]) {
 
 void hm_launch_fill(struct hm_launch *l, const char **words, const char *path, char *const argv[]) {
     static const char how[] = {[HM_ECHO_NONE] = '-', [HM_ECHO_LINE] = '=', [HM_ECHO_TEXT] = 'T'};
-    enum hm_echo echo = hm_echo_take(argv, &l->echo);
+    enum hm_echo echo = hm_echo_take(argv, out_fd, &l->echo);
     l->launcher = launcher;
     l->option[0] = to_shell ? HM_SHELL : HM_RECIPE;
     l->option[1] = how[echo];
     l->option[2] = 0;
     to_shell = false;
+    out_fd = -1;
     *words++ = launcher;
     *words++ = l->option;
     if (echo == HM_ECHO_TEXT) *words++ = l->echo;
@@ -72,6 +74,7 @@ void hm_launch_fill(struct hm_launch *l, const char **words, const char *path, c
 
 static void output_goes_to(int fd) {
     struct stat st;
+    out_fd = fd;
     to_shell = hm_sys_fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 

@@ -16,7 +16,7 @@ TWINS = (
     "open open64 __open __open64 __open_2 __open64_2 openat openat64 __openat_2 __openat64_2 creat creat64",
     "fopen fopen64 freopen freopen64",
     "mkstemp mkstemp64 mkostemp mkostemp64 mkstemps mkstemps64 mkostemps mkostemps64 mkdtemp",
-    "stat stat64 lstat lstat64 fstat fstat64 fstatat fstatat64 statx "
+    "stat stat64 lstat lstat64 fstat fstat64 fstatat fstatat64 statx",
     "__xstat __xstat64 __lxstat __lxstat64 __fxstat __fxstat64 __fxstatat __fxstatat64",
     "access eaccess euidaccess faccessat",
     "readlink __readlink_chk readlinkat __readlinkat_chk realpath __realpath_chk canonicalize_file_name",
