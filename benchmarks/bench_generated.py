@@ -4,7 +4,8 @@
     benchmarks/bench_generated.py [--steps 1000 10000 50000] [--flat] [--repeat 5] [-j 2] [--work DIR]
 
 The column "us/file" is hashmake's null build divided by the number of files it has to read and hash (sources, headers,
-products): it should not grow with the project. Peak memory is that of hashmake's own process.
+products); the last line gives the same between the smallest and the largest project, without the cost of starting. It
+should not grow with the project. Peak memory is that of hashmake's own process.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ def series(bench: Bench, tool: tuple[str, ...]) -> dict[str, list[Usage]]:
     return found
 
 
-def rows(steps: int, bench: Bench) -> list[list[str]]:
-    """Measure one project with both tools."""
+def rows(steps: int, bench: Bench) -> tuple[list[list[str]], int, float]:
+    """Measure one project with both tools; also the number of its files and hashmake's best null build."""
     stock = series(bench, ("make",))
     ours = series(bench, (*HASHMAKE, "build"))
     size = measure.state_size(bench.top)
@@ -93,7 +94,7 @@ def rows(steps: int, bench: Bench) -> list[list[str]]:
                 megabytes(size),
             ]
         )
-    return lines
+    return lines, files, min(u.wall for u in ours["null"])
 
 
 def main() -> None:
@@ -107,14 +108,22 @@ def main() -> None:
     chosen = parser.parse_args()
     print(measure.origin())
     lines = []
+    nulls = []
     with tempfile.TemporaryDirectory(prefix="hashmake-bench-", dir=chosen.work) as work:
         for steps in chosen.steps:
             bench = Bench(os.path.join(work, f"steps{steps}"), chosen.jobs, chosen.repeat)
             generate.generate(bench.top, generate.Shape(steps, chosen.flat))
-            lines += rows(steps, bench)
+            measured, files, wall = rows(steps, bench)
+            lines += measured
+            nulls.append((files, wall))
             shutil.rmtree(bench.top)
     header = "steps|make wall s|hashmake wall s|ratio|make CPU s|hashmake CPU s|ratio|us/file|peak MB|state MB"
     print(measure.table(header.split("|"), lines))
+    (few, fast), (many, slow) = nulls[0], nulls[-1]
+    if many > few:
+        print(
+            f"null build, between {few} and {many} files: {(slow - fast) / (many - few) * 1e6:.1f} us for one more file"
+        )
 
 
 if __name__ == "__main__":
