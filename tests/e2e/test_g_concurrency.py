@@ -208,7 +208,7 @@ def test_97_after_git_clean_everything_is_made_again(project: Project) -> None:
 def test_101_a_moved_tree_builds_right(project: Project) -> None:
     """Another path: steps may run again, the result is a clean build's at the new place."""
     fan(project)
-    project.write("Makefile", FAN + "\techo $(CURDIR) >> out\n")
+    project.edit("Makefile", "\tcat $^ > out", "\tcat $^ > out; echo $(CURDIR) >> out")
     project.build()
     moved = project.root / "moved"
     moved.mkdir()
