@@ -1,0 +1,161 @@
+"""judge: current or stale, with the reason as a value."""
+
+from __future__ import annotations
+
+from array import array
+
+from hashmake import plan, tables
+from hashmake.recording import Recording
+from hashmake.result import FAILED, RECIPE, UNSEEN, Result
+from hashmake.tables import PathId
+from hashmake.tree import Tree
+from tests.fakes import MemoryDisk, version_of
+
+
+class World:
+    """A recording, a disk and a tree; steps described in a line."""
+
+    def __init__(self, **files: str) -> None:
+        self.disk = MemoryDisk(**files)
+        self.recording = Recording()
+        self.new_build()
+
+    def new_build(self) -> None:
+        self.tree = Tree(self.recording.tables, self.disk)
+
+    def pid(self, name: str) -> PathId:
+        return self.recording.tables.path(b"/w/" + name.encode())
+
+    def step(self, name: str, reads: str = "", absents: str = "", lists: str = "", writes: str = "") -> Result:
+        t = self.recording.tables
+        result = Result(name.encode().ljust(16), RECIPE, PathId(0), [b"/bin/sh", name.encode()])
+        facts = [self.tree.fact_now(tables.READ, self.pid(n)) for n in reads.split()]
+        facts += [t.fact(tables.ABSENT, self.pid(n), tables.NO_VALUE) for n in absents.split()]
+        facts += [self.tree.fact_now(tables.LIST, t.path(b"/w")) for _ in lists.split()]
+        result.facts = array("I", sorted(facts))
+        for out in writes.split():
+            out_name, _, text = out.partition("=")
+            pre = self.tree.state.get(self.pid(out_name), tables.NO_VALUE)
+            post = t.value(version_of(text))
+            result.outs.extend((self.pid(out_name), pre, post))
+            self.disk.write(out_name, text)
+            self.tree.put(self.pid(out_name), post, wrote=True)
+        return self.recording.accept(result)
+
+    def reason(self, result: Result) -> str:
+        found = (
+            plan.judge_kind(result)
+            or plan.judge_inputs(result, self.tree)
+            or plan.judge_outputs(result, self.tree, self.recording.reaches)
+        )
+        return "current" if found is None else f"{found.kind} {found.what.decode().removeprefix('/w/')}".strip()
+
+    def hide(self, *names: str) -> None:
+        self.new_build()
+        for name in names:
+            self.tree.hide(self.pid(name))
+
+
+def test_a_step_is_current_when_its_reads_and_outputs_are_as_recorded() -> None:
+    """Nothing changed: current."""
+    w = World(a="1")
+    step = w.step("cc", reads="a", writes="a.o=x")
+    w.hide("a.o")
+    assert w.reason(step) == "current"
+
+
+def test_a_changed_source_makes_its_reader_stale_and_is_named() -> None:
+    """ReadChanged names the path."""
+    w = World(a="1")
+    step = w.step("cc", reads="a", writes="a.o=x")
+    w.disk.write("a", "2")
+    w.hide("a.o")
+    assert w.reason(step) == "ReadChanged a"
+
+
+def test_a_looked_for_file_that_appears_makes_the_step_stale() -> None:
+    """Absence is a digest."""
+    w = World(a="1")
+    step = w.step("cc", reads="a", absents="config.h", writes="a.o=x")
+    w.disk.write("config.h", "")
+    w.hide("a.o")
+    assert w.reason(step) == "Appeared config.h"
+
+
+def test_a_missing_and_an_altered_output_make_the_step_stale() -> None:
+    """OutputMissing, OutputTouched."""
+    w = World(a="1")
+    step = w.step("cc", reads="a", writes="a.o=x")
+    w.disk.remove("a.o")
+    w.hide("a.o")
+    assert w.reason(step) == "OutputMissing a.o"
+    w.disk.write("a.o", "garbage")
+    w.hide("a.o")
+    assert w.reason(step) == "OutputTouched a.o"
+
+
+def test_a_product_counts_with_the_version_this_build_made_not_the_disk() -> None:
+    """A reader of a product that no step of this build has made yet is stale, whatever lies on the disk."""
+    w = World(a="1")
+    cc = w.step("cc", reads="a", writes="a.o=x")
+    ld = w.step("ld", reads="a.o", writes="prog=y")
+    w.hide("a.o", "prog")
+    assert w.reason(ld) == "Vanished a.o"
+    w.tree.put(w.pid("a.o"), cc.outputs()[0][2], wrote=False)
+    assert w.reason(ld) == "current"
+
+
+def test_a_version_that_known_steps_took_further_does_not_make_its_maker_stale() -> None:
+    """cc then objtool on one path: the disk holds the last version."""
+    w = World(a="1")
+    cc = w.step("cc", reads="a", writes="a.o=x")
+    objtool = w.step("objtool", reads="a.o", writes="a.o=xx")
+    w.hide("a.o")
+    assert w.reason(cc) == "current"
+    w.tree.put(w.pid("a.o"), cc.outputs()[0][2], wrote=False)
+    assert w.pid("a.o") in w.tree.ahead
+    assert w.reason(objtool) == "current"
+    w.tree.put(w.pid("a.o"), objtool.outputs()[0][2], wrote=False)
+    assert not w.tree.ahead
+
+
+def test_a_listing_leaves_out_products_that_are_not_made_yet() -> None:
+    """An old product in a listed directory changes nothing; a new source does."""
+    w = World(a="1")
+    step = w.step("pack", lists="w", writes="out=x")
+    w.hide("out")
+    assert w.reason(step) == "current"
+    w.disk.write("b", "")
+    w.hide("out")
+    assert w.reason(step) == "ListingChanged /w"
+
+
+def test_failed_and_unseen_results_are_never_current() -> None:
+    """FailedLastTime and TraceIncomplete say why."""
+    w = World(a="1")
+    step = w.step("cc", reads="a")
+    step.flags = FAILED
+    step.code = 2
+    assert w.reason(step) == "FailedLastTime 2"
+    step.flags = UNSEEN
+    step.why = b"static:/bin/x"
+    assert w.reason(step) == "TraceIncomplete static:/bin/x"
+
+
+def test_every_reason_has_a_line_for_people() -> None:
+    """describe knows all kinds."""
+    kinds = (
+        "NeverRan CommandChanged ReadChanged Appeared Vanished ListingChanged OutputMissing OutputTouched"
+        " OutputOverwritten VariableChanged FailedLastTime TraceIncomplete ChangedWhileRead Forced Prints"
+    )
+    for kind in kinds.split():
+        assert len(plan.describe(plan.Reason(kind, b"thing", b"Na", b"Nb"))) > 8
+
+
+def test_an_equal_result_is_the_older_one_again() -> None:
+    """Running a step twice with equal inputs and outputs keeps one result."""
+    w = World(a="1")
+    first = w.step("cc", reads="a", writes="a.o=x")
+    w.hide("a.o")
+    second = w.step("cc", reads="a", writes="a.o=x")
+    assert first is second

@@ -1,0 +1,81 @@
+"""A step's identity and the environment it depends on."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashmake.kbuild import Kbuild
+from hashmake.step import WHOLE, Environment, never, normal_makeflags, variables_in
+
+
+def environment(*strings: bytes) -> Environment:
+    return Environment(0, list(strings), b"/lib/libhashmake.so", never)
+
+
+@pytest.mark.parametrize(
+    ("given", "normal"),
+    [
+        (b"", b""),
+        (b" -j2 --jobserver-auth=3,4", b""),
+        (b"s -j8 --jobserver-auth=fifo:/tmp/x", b""),
+        (b"kw -- V=1 O=out", b" -- O=out V=1"),
+        (b"rR --no-print-directory -Oline", b"rR"),
+        (b"rRs -- obj=kernel", b"rR -- obj=kernel"),
+        (b"e -j2", b"e"),
+    ],
+)
+def test_makeflags_keep_only_what_can_change_a_product(given: bytes, normal: bytes) -> None:
+    """-j, -s, -k, -w, -O and the jobserver are gone."""
+    assert normal_makeflags(given, never).strip() == normal.strip()
+
+
+def test_kbuild_verbosity_is_no_difference() -> None:
+    """V=1 and -s run nothing: neither variables nor the echo in the command count."""
+    k = Kbuild()
+    quiet = [b"/bin/sh", b"/bin/sh", b"-c", b"set -e;  echo '  CC      a.o';    gcc -c a.c"]
+    loud = [b"/bin/sh", b"/bin/sh", b"-c", b"set -e;  echo '  gcc -DX='\\''\"y\"'\\'' -c a.c';    gcc -c a.c"]
+    silent = [b"/bin/sh", b"/bin/sh", b"-c", b"set -e;   gcc -c a.c"]
+    assert k.normal_argv(quiet) == k.normal_argv(loud) == k.normal_argv(silent)
+    assert normal_makeflags(b" -- V=1 KCFLAGS=-g", k.meaningless) == b" -- KCFLAGS=-g"
+
+
+def test_only_looked_up_variables_count() -> None:
+    """A variable that nobody looked up may change; one that was looked up and not set may not appear."""
+    then = environment(b"A=1", b"B=2")
+    facts = then.facts({b"A", b"C"}, b"/w")
+    assert environment(b"A=1", b"B=9").difference(facts, b"/w") is None
+    assert environment(b"A=2").difference(facts, b"/w") == b"A"
+    assert environment(b"A=1", b"C=").difference(facts, b"/w") == b"C"
+    assert environment(b"B=2").difference(facts, b"/w") == b"A"
+
+
+def test_the_whole_environment_leaves_out_what_carries_no_meaning() -> None:
+    """MAKELEVEL, TERM, our own names and PWD where it equals the directory."""
+    facts = environment(b"A=1", b"MAKELEVEL=1", b"TERM=x", b"PWD=/w", b"HASHMAKE_STEP=4").facts({WHOLE}, b"/w")
+    assert environment(b"A=1", b"MAKELEVEL=2").difference(facts, b"/w") is None
+    assert environment(b"A=1", b"PWD=/elsewhere").difference(facts, b"/w") == WHOLE
+
+
+def test_our_preload_is_taken_out_and_others_stay() -> None:
+    """fakeroot's library stays in LD_PRELOAD."""
+    assert environment(b"LD_PRELOAD=/lib/libhashmake.so libfakeroot.so").variables == {b"LD_PRELOAD": b"libfakeroot.so"}
+    assert environment(b"LD_PRELOAD=/lib/libhashmake.so").variables == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (b"gcc -c a.c", set()),
+        (b"echo $FOO ${BAR:-x}", {b"FOO", b"BAR"}),
+        (b"echo $((COUNT + 1))", {b"COUNT"}),
+        (b'eval "echo \\$$x"', {WHOLE}),
+        (b"echo ${!name}", {WHOLE}),
+        (b"set -e; gcc", set()),
+        (b"cd x; set", {WHOLE}),
+        (b"export -p", {WHOLE}),
+        (b"rm -f .tmp_$$", set()),
+    ],
+)
+def test_a_shell_text_names_the_variables_it_can_use(text: bytes, names: set[bytes]) -> None:
+    """Names made at run time take the whole environment."""
+    assert variables_in(text, {b"COUNT": b"1", b"FOO": b"2"}) == names
