@@ -51,6 +51,7 @@ static bool join(struct hm_path *p, size_t len, const char *name) {
         hm_lost();
         return false;
     }
+    p->gone = false;
     p->len = len == 1 ? 0 : len;
     p->s[p->len++] = '/';
     memcpy(p->s + p->len, name, n);

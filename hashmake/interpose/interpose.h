@@ -74,6 +74,7 @@ struct hm_path {
     size_t len;
     struct hm_entry *entry; /* the view's, or NULL */
     unsigned state;         /* HM_V_NONE unless the clean view is on */
+    bool gone;              /* a link on the way is hidden: there is no such place */
     char s[HM_PATH + 256];
 };
 /* False: nothing to record (interposer off, /proc and the like, no path); the call goes ahead untouched. */

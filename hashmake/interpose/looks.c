@@ -55,6 +55,7 @@ static int make_follows(struct look *l) {
     end.path.len = l->path.len;
     end.path.entry = NULL;
     end.path.state = HM_V_NONE;
+    end.path.gone = false;
     end.path.hash = l->path.hash;
     __builtin_memcpy(end.path.s, l->path.s, l->path.len + 1);
     if (hm_follow(&end.path) != 0 || end.path.hash == l->path.hash) return 0;

@@ -155,6 +155,12 @@ static bool passed_link(struct hm_path *p, size_t end, const char *target, size_
     return walk(p, p->len, next, links + 1);
 }
 
+static bool hidden_link(uint64_t hash) {
+    if (!hm.view || !(hm.view->flags & HM_VF_HIDE)) return false;
+    struct hm_entry *e = hm_find(hash);
+    return e && (__atomic_load_n(&e->value, __ATOMIC_ACQUIRE) & 7) == HM_V_HIDDEN;
+}
+
 /* Makes p->s[0..end) physical; beyond it and then `rest` follow. 1: done; 0, -1: walk() has done the rest itself and said so. */
 static int physical(struct hm_path *p, size_t known, size_t end, const char *rest, int links) {
     uint64_t gen = hm.view ? generation() : 0;
@@ -177,7 +183,10 @@ static int physical(struct hm_path *p, size_t known, size_t end, const char *res
             cache(hash, gen);
         else if (r < 0)
             return 1; /* not there, or not ours to see: the rest cannot be links either */
-        else {
+        else if (hidden_link(hash)) {
+            p->gone = true;
+            return 1;
+        } else {
             emit_link(p, e, hash);
             return passed_link(p, e, target, (size_t)r, rest, links) ? 0 : -1;
         }
@@ -248,6 +257,7 @@ static bool finish(struct hm_path *p) {
 bool hm_resolve(struct hm_path *p, int dirfd, const char *path) {
     if (!hm_on() || !path || !*path) return false;
     if (HM_UNLIKELY(hm.reload)) hm_load_now();
+    p->gone = false;
     if (*path == '/') {
         if (outside(path)) return false;
         p->len = 0;
@@ -261,6 +271,7 @@ bool hm_resolve(struct hm_path *p, int dirfd, const char *path) {
 
 bool hm_resolve_fd(struct hm_path *p, int fd) {
     if (!hm_on()) return false;
+    p->gone = false;
     p->len = get_fd(p->s, fd);
     return p->len && finish(p);
 }

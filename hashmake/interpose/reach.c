@@ -109,9 +109,16 @@ static bool input_known; /* that standard input is no terminal, or that it has b
 static __attribute__((noinline, cold)) void input_read(void) {
     struct termios t;
     if (!hm_on()) return;
-    bool told = hm_sys(SYS_ioctl, 0, TCGETS, &t, 0) == 0 || (hm.tty >= 0 && hm_sys(SYS_ioctl, hm.tty, TCGETS, &t, 0) == 0);
-    if (told) hm_unseen_here("terminal");
-    input_known = told || hm.tty < 0;
+    input_known = true;
+    if (hm_sys(SYS_ioctl, 0, TCGETS, &t, 0) == 0) hm_unseen_here("terminal");
+}
+
+/* What was opened as /dev/tty may have been closed since, and its number may be another file's. */
+static __attribute__((noinline, cold)) void tty_read(void) {
+    struct termios t;
+    if (!hm_on()) return;
+    if (hm_sys(SYS_ioctl, hm.tty, TCGETS, &t, 0) == 0) hm_unseen_here("terminal");
+    hm.tty = -1;
 }
 
 /* Macros of stdio.h in front of functions that we define. */
@@ -131,7 +138,8 @@ static __attribute__((noinline, cold)) void input_read(void) {
         return NEXT(name)(__VA_ARGS__);                  \
     }
 HM_API ssize_t read(int fd, void *buf, size_t n) {
-    INPUT(fd == 0 || fd == hm.tty)
+    INPUT(fd == 0)
+    if (HM_UNLIKELY(fd == hm.tty) && fd > 2) tty_read();
     if (HM_UNLIKELY(hm.hold)) hm_make_flush();
     return NEXT(read)(fd, buf, n);
 }

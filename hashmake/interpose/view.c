@@ -100,7 +100,7 @@ static bool hidden_parent(const struct hm_path *p) {
 }
 
 int hm_gate(struct hm_path *p, enum hm_use use) {
-    if (use == HM_REPLACING && hidden_parent(p)) {
+    if (p->gone || (use == HM_REPLACING && hidden_parent(p))) {
         hm_emit(HM_ABSENT, p);
         return ENOENT;
     }

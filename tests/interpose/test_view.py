@@ -118,3 +118,14 @@ def test_other_programs_see_real_times(program: Callable[..., Path], run: harnes
     os.utime(work / "present", (0, 1000))
     run.make_view({work / "present": 7 << 3 | harness.PRESENT}, harness.HIDE | harness.TIME)
     assert run.run(program("maker"), "present", cwd=work).split() == ["1000.000000000"]
+
+
+def test_a_hidden_link_leads_nowhere(program: Callable[..., Path], run: harness.RunDirectory, work: Path) -> None:
+    """A directory link that this build has not made yet."""
+    (work / "real").mkdir()
+    (work / "real" / "file").write_text("x")
+    os.symlink("real", work / "link")
+    run.make_view({work / "link": harness.HIDDEN}, harness.HIDE)
+    words = "read link/file create link/new list link read real/file symlink link".split()
+    assert run.run(program("tool"), *words, cwd=work).splitlines() == ["ENOENT", "ENOENT", "ENOENT", "ok", "ok"]
+    assert run.trace().kinds(work / "link" / "file") == "n"
