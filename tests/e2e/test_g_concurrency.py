@@ -50,6 +50,22 @@ def test_91_after_a_kill_of_hashmake_the_next_build_is_right(project: Project, m
         project.check(project.rebuild("-j2"), runs=13)
 
 
+def test_91_what_another_goal_made_survives_a_kill(project: Project) -> None:
+    """`config` wrote .config, the build that needs it was killed: it is still there, and seen, afterwards."""
+    fan(project)
+    refusal = ".config:\n\t@echo no configuration; false\nconfig:\n\tcp common .config\n"
+    project.write("Makefile", FAN.replace("out: ", "out: .config ") + refusal)
+    project.build("config")
+    build = project.start("-j2")
+    assert wait_for(lambda: project.has("part.2"))
+    build.running.kill()
+    build.abandon()
+    continued = project.rebuild("-j2")
+    assert continued.status == 0, continued.out + continued.err
+    assert project.text(".config") == "0\n"
+    project.check_null(continued)
+
+
 def cut(at: float) -> Callable[[bytes, bytes], bytes]:
     """The file ends after this part of it, inside a page."""
     return lambda _, new: new[: int(len(new) * at) + 100]
