@@ -275,7 +275,7 @@ class Accountant:
 
     def _names_before(self, account: Account, entries: list[bytes], others: set[bytes]) -> list[bytes]:
         tree = self._tree
-        ids, made_at = tree.tables.path_ids, tree.made_at
+        ids, appeared_at = tree.tables.path_ids, tree.appeared_at
         names = []
         for path in entries:
             if not path or path in others or path == self._own:
@@ -284,7 +284,7 @@ class Accountant:
             if child is not None:
                 if child in account.outs and account.outs[child][0] == NO_VALUE:
                     continue
-                if made_at.get(child, 0) > account.since:
+                if appeared_at.get(child, 0) > account.since:
                     continue
             names.append(os.path.basename(path))
         return names
@@ -347,7 +347,7 @@ class Accountant:
             account.fresh.append((pid, known or NO_VALUE, post))
         elif known is None:
             return
-        tree.put(pid, post, wrote=True)
+        tree.put(pid, known or pre, post, wrote=True)
 
     def _facts_before(self, account: Account, pid: PathId, pre: ValueId, earlier: list[bytes]) -> None:
         """Facts about the version that was there before the step wrote it."""

@@ -192,7 +192,7 @@ class Engine:
         put = self.tree.put
         outs = result.outs
         for at in range(0, len(outs), 3):
-            put(PathId(outs[at]), ValueId(outs[at + 2]), False)
+            put(PathId(outs[at]), ValueId(outs[at + 1]), ValueId(outs[at + 2]), False)
         if above is not None:
             above.events.append(result)
         self.counts.skipped += result.steps
@@ -289,10 +289,6 @@ class Engine:
         environment, account = running.environment, running.account
         names = account.names
         if running.kind != ROOT:
-            argv = running.argv
-            if len(argv) > 3 and os.path.basename(argv[0]) in steps.SHELLS and argv[2].startswith(b"-"):
-                account.shell = True
-                names |= steps.variables_in(argv[3], environment.variables)
             if account.shell:
                 names.add(b"PATH")
             names.add(b"LD_LIBRARY_PATH")
@@ -326,9 +322,12 @@ class Engine:
 
     def bring_back(self, pid: PathId) -> Running | None:
         """Start the step that makes the version of pid that is due now; None if that can't be done."""
+        if pid in self.tree.initial:
+            self.tree.ahead.discard(pid)  # a source that a step changes in place: there is no way back
+            return None
         version = self.tree.state.get(pid, NO_VALUE)
         maker = self.recording.result(self.recording.makers.get((pid, version), ResultId(0)))
-        if maker is None or maker.flags & (COMPOSITE | UNSEEN | FAILED):
+        if maker is None or not self._may_run_again(maker):
             self.restart = True
             if maker is not None:
                 self.recording.drop(maker)
@@ -339,6 +338,13 @@ class Engine:
         running.reason = Reason("OutputOverwritten", paths[pid])
         self.tree.ahead.discard(pid)
         return running
+
+    def _may_run_again(self, maker: Result) -> bool:
+        """Whether running it now leaves every path that it writes in the version that is due."""
+        if maker.flags & (COMPOSITE | UNSEEN | FAILED):
+            return False
+        state = self.tree.state
+        return all(state.get(pid) == post for pid, _pre, post in maker.outputs())
 
     # -- saving ---------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from hashmake.database import pack_manifest
 from hashmake.engine import Engine
 from hashmake.recording import Goal
 from hashmake.result import UNSEEN, Result
-from hashmake.tables import ABSENT, ACCESS, EXISTS, LIST, LSTAT, NEVER, READ, STAT, PathId
+from hashmake.tables import ABSENT, ACCESS, EXISTS, LIST, LSTAT, NEVER, NO_VALUE, READ, STAT, PathId
 
 _LOOK = {EXISTS: b"E", ACCESS: b"A", STAT: b"T", LSTAT: b"O", READ: b"T"}
 
@@ -43,7 +43,7 @@ class _Manifest:
             self.looks.append((path, b"O" + version))
 
     def pack(self, products: list[bytes]) -> bytes:
-        """The manifest; `products` are left out of the listings."""
+        """The manifest; `products`, none there when a build begins, are left out of the listings."""
         names: dict[bytes, list[bytes]] = {path: [] for path in self.lists}
         for path in products:
             parent = dirname(path)
@@ -80,4 +80,5 @@ def null_manifest(root: Result, engine: Engine, goal: Goal) -> bytes | None:
             manifest.fact(kind, tables.paths[pid], tables.values[tables.fact_value[fid]])
     for pid, _pre, post in root.outputs():
         manifest.product(tables.paths[pid], tables.values[post])
-    return manifest.pack([tables.paths[pid] for pid in goal.products])
+    made = [p for p in goal.products if goal.complete.get(p, (NO_VALUE, NO_VALUE))[0] == NO_VALUE]
+    return manifest.pack([tables.paths[pid] for pid in made])

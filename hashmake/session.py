@@ -160,7 +160,7 @@ class Session:
         path = recording.tables.paths[pid]
         pre, _post = goal.complete.get(pid, (NO_VALUE, NO_VALUE))
         here = tree.on_disk(pid)
-        known = recording.products.get(pid, (NO_VALUE, 0))[0]
+        known, known_at = recording.products.get(pid, (NO_VALUE, tree.seq))
         if goal.complete and pid not in goal.complete and here not in (NO_VALUE, known):
             # No rule made it last time and it is not what a rule made: it has become somebody's source.
             goal.products.discard(pid)
@@ -171,7 +171,8 @@ class Session:
             return
         start = pre if here == pre or recording.reaches(pid, pre, here) else here
         tree.begin_with(pid, start)
-        view.made(path, recording.products.get(pid, (NO_VALUE, tree.seq))[1], start != NO_VALUE, start == here)
+        # The first version is not the work of a step of this goal and is gone: who opens it gets what there is.
+        view.made(path, known_at, start != NO_VALUE, True)
 
     def _engine(self, tree: Tree, run_dir: str, distrust: bool) -> Engine:
         request = self.request

@@ -120,14 +120,14 @@ _REFERENCE = re.compile(rb"\$\{?[#!]?([A-Za-z_][A-Za-z0-9_]*)")
 _TOKEN = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 # Names made at run time, or all of them printed: then only the whole environment is safe.
 _COMPUTED = re.compile(
-    rb"\beval\b|\$\{!|(?:^|[;&|(\n])\s*(?:set|export|declare|typeset|readonly)(?:\s+-p)?\s*(?:$|[;&|)\n>])"
+    rb"(?:^|[\s;&|(`{])eval\s|\$\{!|(?:^|[;&|(\n])\s*(?:set|export|declare|typeset|readonly)(?:\s+-p)?\s*(?:$|[;&|)\n>])"
 )
 _ARITHMETIC = re.compile(rb"\(\(|\blet\b|\btest\s+-v\b|\[\s+-v\b")
 
 
 def variables_in(text: bytes, known: dict[bytes, bytes]) -> set[bytes]:
     """Names of variables that a shell running this text can look up; {WHOLE} when they can't be told."""
-    if b"$" not in text and not _ARITHMETIC.search(text) and b"eval" not in text and not _COMPUTED.search(text):
+    if b"$" not in text and not _ARITHMETIC.search(text) and not _COMPUTED.search(text):
         return set()
     if _COMPUTED.search(text):
         return {WHOLE}

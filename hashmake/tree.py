@@ -47,7 +47,13 @@ _RECORD_KINDS = (b"r", b"s", b"l", b"a", b"n", b"k")
 
 
 class Tree:
-    """See the module's text. `seq` is the moment: it grows with each product made, over all builds."""
+    """See the module's text.
+
+    seq          the moment: it grows with each product made, over all builds
+    made_at      when this build last made a product, or judged it made; appeared_at: when it was not there before that
+    initial      paths still in the version with which they began, which no step of this build made
+    ahead        paths of which the disk holds a later version
+    """
 
     def __init__(self, tables: Tables, disk: DiskLike, seq: int = 0, watcher: Watcher | None = None) -> None:
         self.tables = tables
@@ -55,6 +61,8 @@ class Tree:
         self.seq = seq
         self.state: dict[PathId, ValueId] = {}
         self.made_at: dict[PathId, int] = {}
+        self.appeared_at: dict[PathId, int] = {}
+        self.initial: set[PathId] = set()
         self.ahead: set[PathId] = set()
         self.holds: set[FactId] = set()
         self.fails: set[FactId] = set()
@@ -72,16 +80,23 @@ class Tree:
     def begin_with(self, pid: PathId, version: ValueId) -> None:
         """A source that a step changes in place: it starts with this version, whatever the disk holds now."""
         self.state[pid] = version
+        self.initial.add(pid)
         if self.on_disk(pid) != version:
             self.ahead.add(pid)
         self._changed(pid, True)
 
-    def put(self, pid: PathId, version: ValueId, wrote: bool) -> None:
-        """A step left this version of pid behind; `wrote`: just now, else it was judged current."""
+    def put(self, pid: PathId, pre: ValueId, version: ValueId, wrote: bool) -> None:
+        """A step left this version of pid behind, where it had found `pre`.
+
+        `wrote`: it ran just now, else it was judged current.
+        """
         tables = self.tables
         before = self.state.get(pid)
         self.seq += 1
         self.made_at[pid] = self.seq
+        self.initial.discard(pid)
+        if pre == NO_VALUE:
+            self.appeared_at[pid] = self.seq
         self.state[pid] = version
         path = tables.paths[pid]
         here = wrote or self.on_disk(pid) == version

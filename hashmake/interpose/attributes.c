@@ -42,12 +42,12 @@ static int end(struct change *c, char kind, int r) {
         return end(&c, kind, NEXT(name)(__VA_ARGS__));   \
     }
 #define FOLLOW !(flags & AT_SYMLINK_NOFOLLOW)
-CHANGE(chmod, (const char *path, mode_t mode), AT_FDCWD, true, HM_WRITE, path, mode)
-CHANGE(lchmod, (const char *path, mode_t mode), AT_FDCWD, false, HM_WRITE, path, mode)
-CHANGE(fchmodat, (int fd, const char *path, mode_t mode, int flags), fd, FOLLOW, HM_WRITE, fd, path, mode, flags)
-CHANGE(chown, (const char *path, uid_t u, gid_t g), AT_FDCWD, true, HM_WRITE, path, u, g)
-CHANGE(lchown, (const char *path, uid_t u, gid_t g), AT_FDCWD, false, HM_WRITE, path, u, g)
-CHANGE(fchownat, (int fd, const char *path, uid_t u, gid_t g, int flags), fd, FOLLOW, HM_WRITE, fd, path, u, g, flags)
+CHANGE(chmod, (const char *path, mode_t mode), AT_FDCWD, true, HM_CHMOD, path, mode)
+CHANGE(lchmod, (const char *path, mode_t mode), AT_FDCWD, false, HM_CHMOD, path, mode)
+CHANGE(fchmodat, (int fd, const char *path, mode_t mode, int flags), fd, FOLLOW, HM_CHMOD, fd, path, mode, flags)
+CHANGE(chown, (const char *path, uid_t u, gid_t g), AT_FDCWD, true, HM_CHMOD, path, u, g)
+CHANGE(lchown, (const char *path, uid_t u, gid_t g), AT_FDCWD, false, HM_CHMOD, path, u, g)
+CHANGE(fchownat, (int fd, const char *path, uid_t u, gid_t g, int flags), fd, FOLLOW, HM_CHMOD, fd, path, u, g, flags)
 CHANGE(utime, (const char *path, const struct utimbuf *t), AT_FDCWD, true, HM_TOUCH, path, t)
 CHANGE(utimes, (const char *path, const struct timeval t[2]), AT_FDCWD, true, HM_TOUCH, path, t)
 CHANGE(lutimes, (const char *path, const struct timeval t[2]), AT_FDCWD, false, HM_TOUCH, path, t)

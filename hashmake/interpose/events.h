@@ -32,7 +32,7 @@
  * /dev/shm must not become SIGBUS), remaps, and publishes the new limit; if that fails it sets HM_LOST and writes nothing.
  *
  * A record is a kind byte followed by bytes without NUL, followed by NUL. Records of one step are in order of claim.
- * In-process, a record equal to one already sent is dropped, except after 'w', 'u', 'm', 't' on that path. */
+ * In-process, a record equal to one already sent is dropped, except after 'w', 'u', 'm', 't', 'c' on that path. */
 #define HM_TRACE_MAGIC 0x52544d48u /* "HMTR" */
 #define HM_TRACE_FIRST 65536u
 struct hm_trace {
@@ -59,14 +59,16 @@ struct hm_trace {
 #define HM_LIST 'd'    /* listing of this directory began */
 #define HM_ENTRY 'e'   /* DIR/NAME: a listing returned this name ("." and ".." never) */
 #define HM_LISTED 'f'  /* listing of this directory reached its end */
-#define HM_WRITE 'w'   /* created, opened for writing, truncated, made by rename, link, symlink, mkdir; mode changed */
+#define HM_WRITE 'w'   /* created, opened for writing, truncated, made by rename, link, symlink, mkdir */
 #define HM_REMOVE 'u'  /* removed: unlink, rmdir, the old name of a rename */
 #define HM_MOVEDIR 'm' /* old name of a renamed directory; the next record is HM_MOVEDIR_TO, claimed together */
 #define HM_MOVEDIR_TO 'M'
 #define HM_TOUCH 't'   /* times set and nothing else */
+#define HM_CHMOD 'c'   /* mode, owner or extended attributes set */
 #define HM_GETENV 'g'  /* NAME: getenv("NAME") */
 #define HM_ENVIRON 'G' /* PROGRAM: takes all of environ in (perl, python, awk, env and printenv that print ...) */
 #define HM_SCRIPT 'S'  /* a shell opened this file for reading: its text names the variables the shell used */
+#define HM_TEXT 'C'    /* the text that a shell was given with -c: it names the variables the shell used */
 #define HM_HOST 'v'    /* "uname" (uname, gethostname), "user" (getuid, geteuid, getlogin, getpwuid ...) was asked */
 #define HM_MAKE 'P'    /* PATH of a make executable: a make process came up in this step */
 #define HM_UNSEEN '!'  /* WHY:PROGRAM the step can't be followed: static, setuid, 32bit, network, socket, terminal,
@@ -122,5 +124,6 @@ struct hm_entry {
 /* Launcher's arguments, as the interposer inside make gives them:
  *   hmstep KE PATH ARGV...   K = HM_RECIPE | HM_SHELL, E = '-' no held-back echo, '=' the echo is ARGV[2] plus newline
  *   hmstep KT TEXT PATH ARGV...  the echo is TEXT plus newline. It is printed on stdout if, and only if, the step runs. */
+#define HM_TEXT_MAX 65536 /* a longer text counts as HM_ENVIRON */
 #define HM_CAPTURE_MAX (4u << 20)
 #endif

@@ -15,12 +15,25 @@ static bool unnamed(int flags) {
     return (flags & O_TMPFILE) == O_TMPFILE;
 }
 
+/* What uname() would have told; the rest of /proc is no input. */
+static bool names_host(const char *path) {
+    if (hm_same(path, "/proc/version")) return true;
+    if (!hm_starts(path, "/proc/sys/kernel/")) return false;
+    const char *name = path + 17;
+    return hm_same(name, "hostname") || hm_same(name, "domainname") || hm_same(name, "osrelease") || hm_same(name, "version") ||
+           hm_same(name, "ostype");
+}
+
 int hm_open_begin(struct hm_open *o, int dirfd, const char *path, int flags) {
     o->flags = flags;
     o->absent = o->tty = false;
     o->on = hm_resolve(&o->path, dirfd, path);
     if (!o->on) {
-        o->tty = path && *path == '/' && (flags & O_ACCMODE) != O_WRONLY && hm_same(path, "/dev/tty");
+        o->tty = false;
+        if (path && *path == '/' && (flags & O_ACCMODE) != O_WRONLY) {
+            o->tty = hm_same(path, "/dev/tty");
+            if (names_host(path) && hm_on()) hm_emit_text(HM_HOST, "uname", 5);
+        }
         return 0;
     }
     if (unnamed(flags)) {

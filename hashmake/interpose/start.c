@@ -100,8 +100,33 @@ bool hm_start(void) {
     return true;
 }
 
-__attribute__((constructor)) static void start(int argc) {
-    if (hm_on()) hm_kind_start(argc);
+/* The text after -c; NULL when the shell reads a script. */
+static const char *shell_text(int argc, char **argv) {
+    bool asked = false;
+    for (int i = 1; i < argc; i++) {
+        const char *a = argv[i];
+        if (a[0] == '+' || (a[0] == '-' && a[1] == '-')) continue;
+        if (a[0] != '-') return asked ? a : NULL;
+        bool takes_word = false;
+        for (const char *c = a + 1; *c; c++) {
+            asked |= *c == 'c';
+            takes_word |= *c == 'o';
+        }
+        i += takes_word;
+    }
+    return NULL;
+}
+
+__attribute__((constructor)) static void start(int argc, char **argv) {
+    if (!hm_on()) return;
+    hm_kind_start(argc);
+    const char *text = hm.shell ? shell_text(argc, argv) : NULL;
+    if (!text) return;
+    size_t n = hm_len(text);
+    if (n <= HM_TEXT_MAX)
+        hm_emit_text(HM_TEXT, text, n);
+    else
+        hm_emit_text(HM_ENVIRON, hm.program, hm_len(hm.program));
 }
 
 __attribute__((destructor)) static void end(void) {

@@ -139,7 +139,7 @@ static char in_make(char kind) {
 }
 
 static bool changes(char kind) {
-    return kind == HM_WRITE || kind == HM_REMOVE || kind == HM_TOUCH;
+    return kind == HM_WRITE || kind == HM_REMOVE || kind == HM_TOUCH || kind == HM_CHMOD;
 }
 
 bool hm_fresh(char kind, const struct hm_path *p) {
@@ -178,7 +178,11 @@ void hm_emit_pair(const struct hm_path *from, const struct hm_path *to) {
 }
 
 void hm_absent(int err, const struct hm_path *p) {
-    if (err == ENOENT || err == ENOTDIR || err == ELOOP) hm_emit(HM_ABSENT, p);
+    if (err != ENOENT && err != ENOTDIR && err != ELOOP) return;
+    /* ENOTDIR of a plain file opened as a directory (mv tries that), ELOOP of a link opened with O_NOFOLLOW: it is there. */
+    struct stat st;
+    bool there = err != ENOENT && hm_sys_stat(p->s, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    hm_emit(there ? HM_LSTAT : HM_ABSENT, p);
 }
 
 void hm_unseen(const char *why, const char *program) {

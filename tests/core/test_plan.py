@@ -39,7 +39,7 @@ class World:
             post = t.value(version_of(text))
             result.outs.extend((self.pid(out_name), pre, post))
             self.disk.write(out_name, text)
-            self.tree.put(self.pid(out_name), post, wrote=True)
+            self.tree.put(self.pid(out_name), pre, post, wrote=True)
         return self.recording.accept(result)
 
     def reason(self, result: Result) -> str:
@@ -101,7 +101,7 @@ def test_a_product_counts_with_the_version_this_build_made_not_the_disk() -> Non
     ld = w.step("ld", reads="a.o", writes="prog=y")
     w.hide("a.o", "prog")
     assert w.reason(ld) == "Vanished a.o"
-    w.tree.put(w.pid("a.o"), cc.outputs()[0][2], wrote=False)
+    w.tree.put(w.pid("a.o"), tables.NO_VALUE, cc.outputs()[0][2], wrote=False)
     assert w.reason(ld) == "current"
 
 
@@ -112,10 +112,10 @@ def test_a_version_that_known_steps_took_further_does_not_make_its_maker_stale()
     objtool = w.step("objtool", reads="a.o", writes="a.o=xx")
     w.hide("a.o")
     assert w.reason(cc) == "current"
-    w.tree.put(w.pid("a.o"), cc.outputs()[0][2], wrote=False)
+    w.tree.put(w.pid("a.o"), tables.NO_VALUE, cc.outputs()[0][2], wrote=False)
     assert w.pid("a.o") in w.tree.ahead
     assert w.reason(objtool) == "current"
-    w.tree.put(w.pid("a.o"), objtool.outputs()[0][2], wrote=False)
+    w.tree.put(w.pid("a.o"), tables.NO_VALUE, objtool.outputs()[0][2], wrote=False)
     assert not w.tree.ahead
 
 
