@@ -85,19 +85,19 @@ HM_API int futimesat(int fd, const char *path, const struct timeval t[2]) {
     HM_API int name params {                             \
         return fd_end(fd, kind, NEXT(name)(__VA_ARGS__)); \
     }
-FD_CHANGE(fchmod, (int fd, mode_t mode), HM_WRITE, fd, mode)
-FD_CHANGE(fchown, (int fd, uid_t u, gid_t g), HM_WRITE, fd, u, g)
+FD_CHANGE(fchmod, (int fd, mode_t mode), HM_CHMOD, fd, mode)
+FD_CHANGE(fchown, (int fd, uid_t u, gid_t g), HM_CHMOD, fd, u, g)
 FD_CHANGE(futimens, (int fd, const struct timespec t[2]), HM_TOUCH, fd, t)
 FD_CHANGE(futimes, (int fd, const struct timeval t[2]), HM_TOUCH, fd, t)
 
 /* Extended attributes go with a file when it is copied, as its mode does. */
-#define XATTR(name, params, follow, ...) CHANGE(name, params, AT_FDCWD, follow, HM_WRITE, __VA_ARGS__)
+#define XATTR(name, params, follow, ...) CHANGE(name, params, AT_FDCWD, follow, HM_CHMOD, __VA_ARGS__)
 XATTR(setxattr, (const char *path, const char *k, const void *v, size_t n, int f), true, path, k, v, n, f)
 XATTR(lsetxattr, (const char *path, const char *k, const void *v, size_t n, int f), false, path, k, v, n, f)
 XATTR(removexattr, (const char *path, const char *k), true, path, k)
 XATTR(lremovexattr, (const char *path, const char *k), false, path, k)
-FD_CHANGE(fsetxattr, (int fd, const char *k, const void *v, size_t n, int f), HM_WRITE, fd, k, v, n, f)
-FD_CHANGE(fremovexattr, (int fd, const char *k), HM_WRITE, fd, k)
+FD_CHANGE(fsetxattr, (int fd, const char *k, const void *v, size_t n, int f), HM_CHMOD, fd, k, v, n, f)
+FD_CHANGE(fremovexattr, (int fd, const char *k), HM_CHMOD, fd, k)
 
 /* Cutting a file to some length keeps what was before it; cutting it to nothing does not. */
 #define TRUNCATE(name, type)                             \

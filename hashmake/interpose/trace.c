@@ -177,11 +177,28 @@ void hm_emit_pair(const struct hm_path *from, const struct hm_path *to) {
     put(at, HM_MOVEDIR, from->s, from->len);
 }
 
+/* A link that leads to nothing: it is there, and what is missing is its end. */
+static void absent_end(const struct hm_path *link) {
+    struct hm_path end;
+    memcpy(&end, link, offsetof(struct hm_path, s));
+    memcpy(end.s, link->s, link->len + 1);
+    if (hm_follow(&end) >= 0) hm_emit(HM_ABSENT, &end);
+}
+
 void hm_absent(int err, const struct hm_path *p) {
     if (err != ENOENT && err != ENOTDIR && err != ELOOP) return;
+    if (err == ENOENT) {
+        char target[1];
+        if (!hm_fresh(HM_ABSENT, p)) return;
+        if (hm_sys_readlink(p->s, target, sizeof target) > 0)
+            absent_end(p);
+        else
+            hm_emit(HM_ABSENT, p);
+        return;
+    }
     /* ENOTDIR of a plain file opened as a directory (mv tries that), ELOOP of a link opened with O_NOFOLLOW: it is there. */
     struct stat st;
-    bool there = err != ENOENT && hm_sys_stat(p->s, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    bool there = hm_sys_stat(p->s, &st, AT_SYMLINK_NOFOLLOW) == 0;
     hm_emit(there ? HM_LSTAT : HM_ABSENT, p);
 }
 

@@ -53,14 +53,16 @@ def physical(path: str) -> str:
 def missed(call: stracing.Call, kinds: str) -> str:
     """Say what the trace should have had for this call, or nothing."""
     if call.error:
-        wanted = "nwu" if call.error in MISSING else ""
+        wanted = {"ENOENT": "nwu"}.get(call.error, "nwul") if call.error in MISSING else ""
     elif call.name.startswith("open") and "O_PATH" not in call.flags and "O_DIRECTORY" not in call.flags:
         writes = any(flag in call.flags for flag in ("O_WRONLY", "O_RDWR"))
         wanted = "w" if writes else "rs"
     elif call.name.startswith(("unlink", "rmdir")):
         wanted = "u"
-    elif call.name.startswith(("mkdir", "mknod", "chmod", "chown", "fchmod", "fchown", "truncate")):
+    elif call.name.startswith(("mkdir", "mknod", "truncate")):
         wanted = "w"
+    elif call.name.startswith(("chmod", "chown", "fchmod", "fchown", "lchown")):
+        wanted = "c"
     elif call.name.startswith("utim"):
         wanted = "t"
     elif call.name.startswith("exec"):
@@ -142,7 +144,7 @@ def test_names_have_their_kinds(program: Callable[..., Path], run: harness.RunDi
     assert (kinds["linked"], kinds["hard"], kinds["sym"], kinds["dir/sym"]) == ("r", "w", "w", "w")
     assert (kinds["made"], kinds["gone"], kinds["gonedir"], kinds["absent2"]) == ("ws", "u", "u", "n")
     assert all(kinds[name] == "t" for name in ("time", "time2", "dir/time"))
-    assert (kinds["cut"], kinds["cut2"], kinds["fmode"]) == ("w", "rw", "rwt")
+    assert (kinds["cut"], kinds["cut2"], kinds["fmode"]) == ("w", "rw", "rct")
     records = run.trace().records
     moved = next(i for i, record in enumerate(records) if record.kind == "m")
     assert records[moved + 1] == ("M", str(work / "newdir"))
@@ -158,3 +160,14 @@ def test_a_removed_working_directory_does_no_harm(
     assert (kinds["two/in-two"], kinds["beside"], kinds["here-again"], kinds["link"]) == ("r", "r", "r", "l")
     assert (kinds["copied"], kinds["copy"], kinds["mapped"]) == ("r", "w", "rw")
     assert not run.trace().lost
+
+
+def test_a_link_to_nothing_is_there(program: Callable[..., Path], run: harness.RunDirectory, work: Path) -> None:
+    """What is missing is the end of it."""
+    os.symlink("between", work / "dangling")
+    os.symlink("sub/end", work / "between")
+    (work / "sub").mkdir()
+    words = "stat dangling read dangling access dangling create dangling".split()
+    assert run.run(program("tool"), *words, cwd=work).split() == ["ENOENT", "ENOENT", "ENOENT", "ok"]
+    kinds = kinds_of(run, work)
+    assert (kinds["dangling"], kinds["between"], kinds["sub/end"]) == ("l", "l", "nw")
