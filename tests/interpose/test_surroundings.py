@@ -7,6 +7,8 @@ import pty
 import subprocess
 from typing import TYPE_CHECKING
 
+import pytest
+
 from . import harness
 
 if TYPE_CHECKING:
@@ -106,3 +108,17 @@ def test_the_network_is_told(run: harness.RunDirectory, work: Path) -> None:
     code = "import socket; socket.socket().connect_ex(('127.0.0.1', 1))"
     run.run("python3", "-c", code, cwd=work)
     assert [text.split(":")[0] for text in run.trace().texts("!")] == ["network"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_calls_before_our_start_are_recorded(
+    first: bool, program: Callable[..., Path], run: harness.RunDirectory, work: Path
+) -> None:
+    """An allocator that is loaded beside us calls us from the first moment."""
+    early = program("early", "-shared", "-fPIC", "-fno-builtin", to="early.so")
+    preload = f"{early}:{run.library}" if first else f"{run.library}:{early}"
+    assert run.run("sh", "-c", "echo $(echo fine)", cwd=work, LD_PRELOAD=preload) == "fine\n"
+    trace = run.trace()
+    assert all(trace.kinds(work / name) == "n" for name in ("early-open", "early-raw", "early-constructor"))
+    assert "EARLY" in trace.texts("g")
+    assert not trace.lost
