@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from . import harness
@@ -28,7 +27,7 @@ printf ']\\n'
 
 
 @pytest.fixture
-def launched(run: harness.RunDirectory, tmp_path: Path) -> Iterator[harness.RunDirectory]:
+def launched(run: harness.RunDirectory, tmp_path: Path) -> harness.RunDirectory:
     """Put a launcher beside a copy of the library."""
     folder = tmp_path / "lib"
     folder.mkdir()
