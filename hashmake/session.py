@@ -62,8 +62,8 @@ def evaluate(request: Request) -> int:
     if not os.path.exists(library_path()):
         raise StateUnusable(f"{library_path()}: the interposer is missing; reinstall hashmake")
     opened = open_recording(request)
+    code = 2
     try:
-        code = 2
         for _ in range(_MAX_RESTARTS):
             session = Session(request, opened)
             code = session.build()
@@ -72,6 +72,8 @@ def evaluate(request: Request) -> int:
         return code
     finally:
         opened.db.close()
+        if code != 0 and not opened.recording.products:
+            state.unmake()
         state.release()
 
 
@@ -158,9 +160,11 @@ class Session:
     def _begin_product(self, tree: Tree, view: View, pid: PathId) -> None:
         recording, goal = self._recording, self._goal
         path = recording.tables.paths[pid]
-        pre, _post = goal.complete.get(pid, (NO_VALUE, NO_VALUE))
         here = tree.on_disk(pid)
         known, known_at = recording.products.get(pid, (NO_VALUE, tree.seq))
+        # A path that a build killed before its end took over from another goal began as that goal had left it.
+        shared = pid not in goal.complete and any(pid in g.products for g in recording.goals.values() if g is not goal)
+        pre, _post = goal.complete.get(pid, (here if shared else NO_VALUE, NO_VALUE))
         if goal.complete and pid not in goal.complete and here not in (NO_VALUE, known):
             # No rule made it last time and it is not what a rule made: it has become somebody's source.
             goal.products.discard(pid)

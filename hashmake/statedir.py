@@ -77,6 +77,12 @@ class StateDirectory:
             os.close(self._lock_fd)
             self._lock_fd = -1
 
+    def unmake(self) -> None:
+        """Remove a directory that this build made and that nothing worth keeping came into."""
+        if self.made:
+            _remove_tree(self.path)
+            self.made = False
+
     def set_aside(self, why: str) -> None:
         """Move a database that can't be believed out of the way, and say so."""
         aside = self.database + ".damaged"

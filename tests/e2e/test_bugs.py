@@ -1,0 +1,91 @@
+"""Every bug met on the way, as a test: what went wrong is in the docstring."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .project import Project
+
+DEPFILES = """\
+prog: a.o
+	cc -o $@ a.o
+include deps/a.d
+a.o: a.c
+	cc -MMD -MP -MF deps/a.tmp -c -o $@ a.c
+	mv -f deps/a.tmp deps/a.d
+"""
+CONFIGURED = """\
+all: auto.conf out
+ifneq ($(MAKECMDGOALS),config)
+include auto.conf
+endif
+auto.conf: .config
+	cp .config auto.conf
+out: auto.conf
+	cat auto.conf > out
+config:
+	cp common .config
+	cp common auto.conf
+.config:
+	@echo no configuration; false
+"""
+
+
+def test_a_placeholder_that_a_step_replaces_is_not_hidden_from_make(project: Project) -> None:
+    """automake's .deps/*.Po: mv opens its target as a directory (ENOTDIR), which was taken for absence."""
+    project.write("Makefile", DEPFILES)
+    project.write("deps/a.d", "# dummy\n")
+    project.write("a.c", "int main(void) { return 0; }\n")
+    project.check_null(project.build())
+    project.edit("a.c", "return 0", "return 1")
+    project.check(project.rebuild(), runs=2)
+
+
+def test_a_rewritten_product_of_another_goal_gets_a_new_time(project: Project) -> None:
+    """auto.conf was written again with the same bytes: make re-executed itself for ever."""
+    project.write("Makefile", CONFIGURED)
+    project.write("common", "X = 1\n")
+    project.build("config")
+    project.touch(".config")
+    assert project.build().status == 0
+    project.check_null(project.rebuild())
+
+
+def test_no_step_of_another_goal_runs_to_bring_a_version_back(project: Project) -> None:
+    """tinyconfig's conf ran again to restore its auto.conf, and took the edited .config with it."""
+    project.write("Makefile", CONFIGURED)
+    project.write("common", "X = 1\n")
+    project.build("config")
+    project.write(".config", "X = 2\n")
+    project.build()
+    project.write("Makefile", CONFIGURED.replace("cat auto.conf", "cat ./auto.conf"))
+    rebuilt = project.rebuild()
+    assert rebuilt.status == 0
+    assert project.text(".config") == "X = 2\n"
+    assert project.text("out") == "X = 2\n"
+
+
+def test_a_word_that_ends_in_eval_is_not_eval(project: Project) -> None:
+    """insn-eval.o in a command made its step depend on the whole environment."""
+    project.write("Makefile", "insn-eval.o: insn-eval.c\n\tcc -c -o insn-eval.o insn-eval.c; true\n")
+    project.write("insn-eval.c", "int x;\n")
+    project.build()
+    project.check(project.rebuild(NOBODY_READS_THIS="1"), runs=0)
+
+
+def test_text_given_to_a_nested_shell_counts(project: Project) -> None:
+    """A variable used only in `sh -c` below another shell: its change runs the step."""
+    project.write("Makefile", "out: in\n\tsh -c 'sh -c \"echo \\$$FLAVOUR\" | cat in - > out'\n")
+    project.write("in", "x\n")
+    project.build(FLAVOUR="sweet")
+    changed = project.rebuild(FLAVOUR="sour")
+    project.check(changed, runs=1)
+
+
+def test_a_directory_without_makefile_is_left_as_it_was(project: Project) -> None:
+    """make's error, and no state directory left behind."""
+    project.write("unrelated", "x\n")
+    failed = project.attempt()
+    assert failed.status == 2
+    assert not project.has(".hashmake")
