@@ -50,11 +50,22 @@ def test_91_after_a_kill_of_hashmake_the_next_build_is_right(project: Project, m
         project.check(project.rebuild("-j2"), runs=13)
 
 
-def test_91_what_another_goal_made_survives_a_kill(project: Project) -> None:
+CONFIGURED = """\
+config:
+	cp common .config
+.config:
+	@echo no configuration; false
+auto.conf: .config
+	REWRITE
+	cp .config auto.conf
+"""
+
+
+@pytest.mark.parametrize("rewrite", ["true", "cp .config .config.new; mv .config.new .config", "cp common .config"])
+def test_91_what_another_goal_made_survives_a_kill(project: Project, rewrite: str) -> None:
     """`config` wrote .config, the build that needs it was killed: it is still there, and seen, afterwards."""
     fan(project)
-    refusal = ".config:\n\t@echo no configuration; false\nconfig:\n\tcp common .config\n"
-    project.write("Makefile", FAN.replace("out: ", "out: .config ") + refusal)
+    project.write("Makefile", FAN.replace("out: ", "out: auto.conf ") + CONFIGURED.replace("REWRITE", rewrite))
     project.build("config")
     build = project.start("-j2")
     assert wait_for(lambda: project.has("part.2"))
