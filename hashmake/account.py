@@ -46,13 +46,14 @@ class Account:
     wrote    all paths that it wrote, removed or touched
     names    environment variables looked up (step.WHOLE: all)
     unseen   why it can't be followed, "" if it can
-    make     a make process came up in it
+    make     a make process came up in it; goal: what it makes when no goal is named
     """
 
     __slots__ = (
         "_lists",
         "facts",
         "fresh",
+        "goal",
         "looks",
         "make",
         "names",
@@ -73,6 +74,7 @@ class Account:
         self.looks: set[PathId] = set()
         self.names: set[bytes] = set()
         self.unseen = b""
+        self.goal = b""
         self.wrote: set[bytes] = set()
         self.make = False
         self.shell = False
@@ -246,6 +248,9 @@ class Accountant:
     def _make(self, account: Account, _path: bytes, _variables: dict[bytes, bytes]) -> None:
         account.make = True
 
+    def _goal(self, account: Account, name: bytes, _variables: dict[bytes, bytes]) -> None:
+        account.goal = account.goal or name
+
     def _unseen(self, account: Account, why: bytes, _variables: dict[bytes, bytes]) -> None:
         account.unseen = account.unseen or why
 
@@ -325,6 +330,8 @@ class Accountant:
 
     def _written_path(self, account: Account, path: bytes, first: dict[bytes, int], was: bytes | None) -> None:
         tree = self._tree
+        if path not in tree.tables.path_ids and b"w" + path in first and not os.path.lexists(path):
+            return  # a temporary with a name that may never come again: not worth a number
         pid = tree.tables.path(path)
         never = len(first) + 10**9
         wrote_at = min(first.get(k + path, never) for k in _WRITE_KINDS)
@@ -428,5 +435,6 @@ _SPECIAL: dict[bytes, Callable[[Accountant, Account, bytes, dict[bytes, bytes]],
     trace.TEXT: Accountant._text,
     trace.HOST: Accountant._host,
     trace.MAKE: Accountant._make,
+    trace.GOAL: Accountant._goal,
     trace.UNSEEN: Accountant._unseen,
 }

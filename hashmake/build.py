@@ -36,6 +36,14 @@ class Request:
         self.began = time.monotonic()
 
 
+class Compared:
+    """A null build: how many paths were compared, and the goals that are up to date."""
+
+    def __init__(self, paths: int, goals: list[bytes]) -> None:
+        self.paths = paths
+        self.goals = goals
+
+
 def find_make() -> str | None:
     """The make that a shell would start."""
     for directory in os.environ.get("PATH", os.defpath).split(":"):
@@ -100,8 +108,8 @@ def _run(request: Request) -> int:
     return evaluate(request)
 
 
-def _null(request: Request) -> int | None:
-    """How many paths were compared, if nothing changed since the last complete build; None: not known to be so."""
+def _null(request: Request) -> Compared | None:
+    """What was compared, if nothing changed since the last complete build; None: not known to be so."""
     try:
         db = database.Database(request.state.database)
     except Damaged:
@@ -116,21 +124,21 @@ def _null(request: Request) -> int | None:
         if nullcheck.first_difference(manifest) is not None:
             return None
         db.save_null(request.words, int((time.monotonic() - request.began) * 1e6))
-        return len(manifest[0]) + len(manifest[2]) + len(manifest[4]) + len(manifest[5])
+        return Compared(len(manifest[0]) + len(manifest[2]) + len(manifest[4]) + len(manifest[5]), manifest[8])
     except Damaged:
         return None
     finally:
         db.close()
 
 
-def _say_null(request: Request, checked: int) -> None:
+def _say_null(request: Request, compared: Compared) -> None:
     if request.drop_in:
         if not request.arguments.silent:
-            for goal in request.arguments.goals or ["all"]:
-                print(f"make: '{goal}' is up to date.")
+            for goal in compared.goals:
+                sys.stdout.buffer.write(b"make: '" + goal + b"' is up to date.\n")
     elif not request.quiet:
         wall = time.monotonic() - request.began
-        say(f"nothing changed ({checked:,} paths compared in {wall:.2f} s); make was not started")
+        say(f"nothing changed ({compared.paths:,} paths compared in {wall:.2f} s); make was not started")
 
 
 def _question(request: Request) -> int:

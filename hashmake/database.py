@@ -212,14 +212,14 @@ def unpack_manifest(data: bytes) -> Manifest:
     """The manifest of a null check. Raises Damaged."""
     lists = []
     try:
-        for _ in range(8):
+        for _ in range(9):
             items, used = unpack_list(data)
             lists.append(items)
             data = data[used:]
     except (struct.error, ValueError) as error:
         raise Damaged("unreadable manifest") from error
-    a, b, c, d, e, f, g, h = lists
-    return a, b, c, d, e, f, g, h
+    a, b, c, d, e, f, g, h, i = lists
+    return a, b, c, d, e, f, g, h, i
 
 
 def pack_manifest(manifest: Manifest) -> bytes:

@@ -42,7 +42,7 @@ class _Manifest:
         else:
             self.looks.append((path, b"O" + version))
 
-    def pack(self, products: list[bytes]) -> bytes:
+    def pack(self, products: list[bytes], goals: list[bytes]) -> bytes:
         """The manifest; `products`, none there when a build begins, are left out of the listings."""
         names: dict[bytes, list[bytes]] = {path: [] for path in self.lists}
         for path in products:
@@ -61,12 +61,13 @@ class _Manifest:
                 list(self.lists),
                 [v[1:] for v in self.lists.values()],
                 [b"\0".join(names[path]) for path in self.lists],
+                goals,
             )
         )
 
 
-def null_manifest(root: Result, engine: Engine, goal: Goal) -> bytes | None:
-    """The manifest, packed; None when a build of this goal can never be null."""
+def null_manifest(root: Result, engine: Engine, goal: Goal, names: list[bytes]) -> bytes | None:
+    """The manifest, packed; None when a build of this goal can never be null. `names`: the goals, for what is said."""
     if root.flags & UNSEEN or not any(post for _pre, post in goal.complete.values()):
         return None
     tables = engine.tree.tables
@@ -81,4 +82,4 @@ def null_manifest(root: Result, engine: Engine, goal: Goal) -> bytes | None:
     for pid, _pre, post in root.outputs():
         manifest.product(tables.paths[pid], tables.values[post])
     made = [p for p in goal.products if goal.complete.get(p, (NO_VALUE, NO_VALUE))[0] == NO_VALUE]
-    return manifest.pack([tables.paths[pid] for pid in made])
+    return manifest.pack([tables.paths[pid] for pid in made], names)

@@ -1,9 +1,9 @@
 """The null build: is everything as the last complete build left it? Nothing but digests, and next to no imports.
 
 A manifest is made at the end of a complete build: every input and every product with its version, what must be absent,
-what must be listed how. Layout: eight lists (see database.py for "list"): paths to read, their versions; paths to look
+what must be listed how. Layout: nine lists (see database.py for "list"): paths to read, their versions; paths to look
 at, what the look must see; paths to find absent; directories to list, the names expected, and the names of products in
-them, to be left out (names joined by NUL, one string a directory).
+them, to be left out (names joined by NUL, one string a directory); the goals, for what is said.
 """
 
 import os
@@ -11,12 +11,13 @@ import os
 from hashmake import digest
 from hashmake.disk import host_fact
 
-Manifest = tuple[list[bytes], list[bytes], list[bytes], list[bytes], list[bytes], list[bytes], list[bytes], list[bytes]]
+Lists = list[bytes]
+Manifest = tuple[Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists]
 
 
 def first_difference(manifest: Manifest) -> bytes | None:
     """The first path that is not as recorded; None: nothing changed, make need not be started."""
-    read_paths, read_versions, look_paths, look_versions, absent, list_paths, list_names, list_products = manifest
+    read_paths, read_versions, look_paths, look_versions, absent, list_paths, list_names, list_products, _ = manifest
     of_file = digest.of_file
     for path, version in zip(read_paths, read_versions, strict=True):
         if of_file(path)[0] != version:

@@ -232,7 +232,7 @@ class Session:
             orphans = self._orphans(engine, result)
             self._goal.set_root(request.inputs, result)
             self._learn_sources(result, engine)
-            manifest = null_manifest(result, engine, self._goal)
+            manifest = null_manifest(result, engine, self._goal, self._goal_names(root.account))
             if manifest is not None:
                 extra[b"n" + request.key + request.inputs] = manifest
             if orphans and not request.quiet:
@@ -247,6 +247,9 @@ class Session:
             self._db.sync()
         except StateUnusable as error:
             say(str(error))
+
+    def _goal_names(self, account: Account) -> list[bytes]:
+        return [os.fsencode(g) for g in self.request.arguments.goals] or [account.goal or b"all"]
 
     def _learn_sources(self, result: Result, engine: Engine) -> None:
         recording = self._recording

@@ -31,6 +31,7 @@ SCRIPT = b"S"
 TEXT = b"C"
 HOST = b"v"
 MAKE = b"P"
+GOAL = b"D"
 UNSEEN = b"!"
 
 

@@ -71,6 +71,7 @@ struct hm_trace {
 #define HM_TEXT 'C'    /* the text that a shell was given with -c: it names the variables the shell used */
 #define HM_HOST 'v'    /* "uname" (uname, gethostname), "user" (getuid, geteuid, getlogin, getpwuid ...) was asked */
 #define HM_MAKE 'P'    /* PATH of a make executable: a make process came up in this step */
+#define HM_GOAL 'D'    /* NAME: what a make process that ends would have made if no goal had been named */
 #define HM_UNSEEN '!'  /* WHY:PROGRAM the step can't be followed: static, setuid, 32bit, network, socket, terminal,
                           io_uring, chroot, background, noread (executable but not readable) */
 

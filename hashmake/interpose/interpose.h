@@ -132,6 +132,7 @@ enum hm_image hm_examine(struct hm_path *p);
 
 /* ---- make (make.c, echo.c) ---- */
 void hm_make_start(void);
+void hm_make_end(void);
 bool hm_make_child(void);      /* this process was forked by make and is about to become a step */
 bool hm_launches(const char *path); /* the launcher can be started in place of this program */
 struct hm_launch {

@@ -35,6 +35,18 @@ void hm_make_start(void) {
         launcher[0] = 0;
 }
 
+/* GNU make 3.82 and later export this variable (for `load`); its first two members never changed. */
+struct make_variable {
+    const char *name, *value;
+};
+extern struct make_variable *default_goal_var __attribute__((weak));
+
+void hm_make_end(void) {
+    if (hm_pid() != hm.born || !&default_goal_var || !default_goal_var) return;
+    const char *goal = default_goal_var->value;
+    if (goal && *goal) hm_emit_text(HM_GOAL, goal, hm_len(goal));
+}
+
 bool hm_make_child(void) {
     return hm.make && launcher[0] && hm_pid() != hm.born;
 }

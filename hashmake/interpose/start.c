@@ -131,6 +131,7 @@ __attribute__((constructor)) static void start(int argc, char **argv) {
 
 __attribute__((destructor)) static void end(void) {
     if (hm.state != HM_ON) return;
+    if (hm.make) hm_make_end();
     if (hm.reload) hm_load_now();
     hm_kind_exit();
 }
