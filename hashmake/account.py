@@ -128,7 +128,11 @@ class Accountant:
             else:
                 self._look(account, record, fact_kind)
         else:
-            _SPECIAL[kind](self, account, record[1:], variables)
+            special = _SPECIAL.get(kind)
+            if special is None:
+                account.unseen = account.unseen or b"a record that can't be parsed"
+            else:
+                special(self, account, record[1:], variables)
 
     def _internal(self, account: Account, pid: PathId) -> bool:
         """Whether this step, or one below it, made pid."""
@@ -406,6 +410,9 @@ class Accountant:
             return pre
         if b"r" in earlier:
             account.facts.add(tables.fact(NEVER, pid, NO_VALUE))  # changed in place; what it was is lost
+        if earlier:  # seen before it was written: something was there
+            account.facts.add(tables.fact(EXISTS, pid, tables.value(project(EXISTS, digest.OTHER))))
+            return tables.value(digest.OTHER)
         return NO_VALUE
 
 

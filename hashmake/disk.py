@@ -62,6 +62,7 @@ class Disk:
             else:
                 if stat.S_ISLNK(st.st_mode):
                     version = digest.of_path(path)[0]
+                    self._read_at[path] = time.time_ns()
                 elif stat.S_ISREG(st.st_mode):
                     version = self.content(path)
                 else:

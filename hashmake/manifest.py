@@ -72,14 +72,16 @@ def null_manifest(root: Result, engine: Engine, goal: Goal, names: list[bytes]) 
         return None
     tables = engine.tree.tables
     manifest = _Manifest()
+    begun = {p for p, (pre, _post) in goal.complete.items() if pre != NO_VALUE}
+    outs = {pid for pid, _pre, _post in root.outputs()}
+    own = (goal.products - begun) | outs
     for fid in root.facts:
         kind, pid = tables.fact_kind[fid], PathId(tables.fact_path[fid])
         if kind == NEVER:
             return None
         # What a product was before the build is the build's own affair; what it is after is added below.
-        if kind == LIST or pid not in goal.products:
+        if kind == LIST or pid not in own:
             manifest.fact(kind, tables.paths[pid], tables.values[tables.fact_value[fid]])
     for pid, _pre, post in root.outputs():
         manifest.product(tables.paths[pid], tables.values[post])
-    made = [p for p in goal.products if goal.complete.get(p, (NO_VALUE, NO_VALUE))[0] == NO_VALUE]
-    return manifest.pack([tables.paths[pid] for pid in made], names)
+    return manifest.pack([tables.paths[pid] for pid in goal.products - begun], names)

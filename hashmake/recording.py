@@ -61,7 +61,12 @@ class Goal:
         """A complete build ended."""
         self.roots = [(d, r) for d, r in self.roots if d != inputs][-_KEEP_ROOTS + 1 :]
         self.roots.append((inputs, root.id))
+        before = self.complete
         self.complete = {pid: (pre, post) for pid, pre, post in root.outputs()}
+        for pid, (pre, post) in before.items():
+            # There before any build of this goal: it never becomes a product that can be hidden.
+            if pre != NO_VALUE and pid not in self.complete:
+                self.complete[pid] = (post, post)
         self.changed = True
 
 

@@ -268,7 +268,7 @@ class Session:
         """Products that the last complete build made and this one did not."""
         made = {pid for pid, _pre, post in result.outputs() if post}
         tree = engine.tree
-        lost = [p for p, (_pre, post) in self._goal.complete.items() if post and p not in made]
+        lost = [p for p, (pre, post) in self._goal.complete.items() if post and not pre and p not in made]
         paths = tree.tables.paths
         return sorted(paths[p] for p in lost if p in tree.state and tree.on_disk(p))
 

@@ -120,7 +120,7 @@ _REFERENCE = re.compile(rb"\$\{?[#!]?([A-Za-z_][A-Za-z0-9_]*)")
 _TOKEN = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 # Names made at run time, or all of them printed: then only the whole environment is safe.
 _COMPUTED = re.compile(
-    rb"(?:^|[\s;&|(`{])eval\s|\$\{!|(?:^|[;&|(\n])\s*(?:set|export|declare|typeset|readonly)(?:\s+-p)?\s*(?:$|[;&|)\n>])"
+    rb"(?:^|[\s;&|(`{])eval\s|\$\{!(?!\w+\[[@*]\]\})|(?:^|[;&|(\n])\s*(?:set|export|declare|typeset|readonly)(?:\s+-p)?\s*(?:$|[;&|)\n>])"
 )
 _ARITHMETIC = re.compile(rb"\(\(|\blet\b|\btest\s+-v\b|\[\s+-v\b")
 
