@@ -176,3 +176,37 @@ def test_42_going_to_another_goal_and_back_runs_nothing(project: Project) -> Non
     project.build("prog")
     project.build("other")
     project.check(project.rebuild("prog"), runs=0, extra=("other",))
+
+
+CONFIGURED = """\
+out: auto.conf in
+	cat auto.conf in > out
+config:
+	cp common .config
+.config:
+	@echo no configuration; false
+auto.conf: .config
+	REWRITE
+	cp .config auto.conf
+"""
+
+
+REWRITES = ["true", "sed s/c/d/ .config > .config.new; mv .config.new .config", "echo >> .config"]
+
+
+@pytest.mark.parametrize("rewrite", REWRITES)
+def test_42_a_file_of_one_goal_that_another_goal_rewrites_is_never_lost(project: Project, rewrite: str) -> None:
+    """As .config, which tinyconfig writes and syncconfig writes again: each build starts from the first goal's file."""
+    project.write("Makefile", CONFIGURED.replace("REWRITE", rewrite))
+    project.write("common", "c\n")
+    project.write("in", "1\n")
+    project.build("config")
+    project.build()
+    first = project.text("auto.conf")
+    for text in ("2\n", "3\n"):
+        project.write("in", text)
+        result = project.rebuild()
+        assert result.status == 0, result.out + result.err
+        assert project.text("out") == first + text
+        assert len(result.runs) == 1
+        project.check_null(result)
