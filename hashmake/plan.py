@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from hashmake import digest
 from hashmake.result import COMPOSITE, FAILED, UNSEEN, Result
-from hashmake.tables import ABSENT, LIST, NEVER, FactId, PathId, ValueId
+from hashmake.tables import ABSENT, LIST, NEVER, READ, FactId, PathId, ValueId
 from hashmake.tree import Tree
 
 
@@ -39,8 +39,16 @@ def judge_inputs(result: Result, tree: Tree) -> Reason | None:
         return None
     for fid in result.facts:
         if not tree.check(FactId(fid)):
-            return explain(fid, tree)
+            return explain(_strongest(fid, result, tree), tree)
     return None
+
+
+def _strongest(fid: int, result: Result, tree: Tree) -> int:
+    """Of the facts about the same path that do not hold, the one that tells most: its content, if that was read."""
+    tables = tree.tables
+    pid = tables.fact_path[fid]
+    reads = (f for f in result.facts if tables.fact_path[f] == pid and tables.fact_kind[f] == READ)
+    return next((f for f in reads if not tree.check(FactId(f))), fid)
 
 
 def judge_outputs(result: Result, tree: Tree, reaches: Reaches) -> Reason | None:
