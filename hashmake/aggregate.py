@@ -12,7 +12,7 @@ from hashmake.account import Account
 from hashmake.disk import Disk
 from hashmake.plan import is_composite
 from hashmake.result import COMPOSITE, FAILED, SHELL, UNSEEN, Result
-from hashmake.running import Event
+from hashmake.running import Below, Event
 from hashmake.tables import ABSENT, EXISTS, LIST, NEVER, NO_VALUE, READ, FactId, PathId, ValueId, project
 from hashmake.tree import Tree
 
@@ -25,15 +25,16 @@ def aggregate(result: Result, events: list[Event], account: Account, tree: Tree,
     steps = 0
     result.flags |= COMPOSITE
     for event in events:
-        if isinstance(event, Result):
-            _facts_of(event, entry, seen, written, tree)
-            result.kids.append(event.id)
-            steps += event.steps
-            if event.flags & UNSEEN or (event.flags & FAILED and event.kind != SHELL):
+        if isinstance(event, Below):
+            kid = event.result
+            _facts_of(kid, entry, seen, written, tree)
+            result.kids.append(kid.id)
+            steps += kid.steps
+            if kid.flags & UNSEEN or (kid.flags & FAILED and kid.kind != SHELL):
                 result.flags |= UNSEEN
-                result.why = result.why or event.why or b"a step below it failed"
-            for pid, pre, post in event.outputs():
-                _write(written, pid, pre, post)
+                result.why = result.why or kid.why or b"a step below it failed"
+            for write in event.writes:
+                _write(written, *write)
         else:
             _write(written, *event)
     _own_facts(account, entry, written, tree)

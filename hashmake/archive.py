@@ -68,16 +68,29 @@ class Archive:
             count = U32.unpack_from(data)[0]
             for at in range(4, 4 + 20 * count, 20):
                 goal.roots.append((data[at : at + 16], ResultId(U32.unpack_from(data, at + 16)[0])))
+            at = 4 + 20 * count
+            (length,) = U32.unpack_from(data, at)
             rest = array("I")
-            rest.frombytes(data[4 + 20 * count :])
-            for at in range(0, len(rest), 3):
-                goal.complete[PathId(rest[at])] = (ValueId(rest[at + 1]), ValueId(rest[at + 2]))
+            rest.frombytes(data[at + 4 : at + 4 + 4 * length])
+            for pid, pre, post in zip(rest[0::3], rest[1::3], rest[2::3], strict=True):
+                goal.complete[PathId(pid)] = (ValueId(pre), ValueId(post))
+            began = array("Q")
+            began.frombytes(data[at + 4 + 4 * length :])
+            goal.began.update(zip(map(PathId, began[0::2]), began[1::2], strict=True))
         for key, data in self._db.scan(b"x"):
             paths = array("I")
             paths.frombytes(data)
             recording.goal(key[:16]).products.update(map(PathId, paths))
         for goal in recording.goals.values():
             goal.changed = False
+        writers = self._db.get(b"W")
+        if writers:
+            keys, used = unpack_list(writers)
+            columns = array("I")
+            columns.frombytes(writers[used:])
+            half = len(columns) // 2
+            for pid, at in zip(columns[:half], columns[half:], strict=True):
+                recording.writers[PathId(pid)] = keys[at]
 
     def _load_result(self, rid: ResultId) -> Result | None:
         data = self._db.get(b"r" + BE.pack(rid))
@@ -113,7 +126,14 @@ class Archive:
 
     def moments(self, recording: Recording) -> dict[bytes, bytes]:
         """Products and sources as records, for save(extra=...)."""
-        return {b"P": _pack_moments(recording.products), b"S": _pack_moments(recording.sources)}
+        keys = {key: at for at, key in enumerate(recording.goals)}
+        columns = array("I", recording.writers.keys())
+        columns.extend(keys[key] for key in recording.writers.values())
+        return {
+            b"P": _pack_moments(recording.products),
+            b"S": _pack_moments(recording.sources),
+            b"W": pack_list(list(keys)) + columns.tobytes(),
+        }
 
 
 def _new_in_tables(recording: Recording, chunk: bytes) -> dict[bytes, bytes]:
@@ -149,7 +169,10 @@ def _pack_goal(goal: Goal) -> bytes:
     flat = array("I")
     for pid, (pre, post) in goal.complete.items():
         flat.extend((pid, pre, post))
-    return b"".join(parts) + flat.tobytes()
+    began = array("Q")
+    for pid, moment in goal.began.items():
+        began.extend((pid, moment))
+    return b"".join(parts) + U32.pack(len(flat)) + flat.tobytes() + began.tobytes()
 
 
 def _pack_moments(table: dict[PathId, tuple[ValueId, int]]) -> bytes:

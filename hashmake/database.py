@@ -13,7 +13,7 @@ import lmdb
 from hashmake.errors import Damaged, StateUnusable
 from hashmake.nullcheck import Manifest
 
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """\
 One LMDB environment per output directory, `.hashmake/db/`. Keys are a table letter followed by what is said below.
@@ -33,7 +33,8 @@ little-endian u32 unless said otherwise; "list" is a count, that many lengths, t
 | `r` number (u32 BE) | one result, see result.py (Result.pack) |
 | `k` key (16 bytes) | numbers of the results of that step, newest last |
 | `x` goal (16), chunk | paths that builds of this goal wrote, added by one save |
-| `g` goal (16) | roots (input digest, result number); products of its last complete build (path, before, after) |
+| `g` goal (16) | roots (input digest, result number); products (path, before, after); began (path, moment; u64) |
+| `W` | goals (list); paths, and the place in that list of the goal that last wrote each |
 | `n` goal, inputs (16 + 16) | the null check of its last complete build with these inputs: see nullcheck.py |
 | `P` | all products: path, version, moment (u64) |
 | `S` | all sources: path, version, moment (u64) at which each was last seen to change |

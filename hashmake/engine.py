@@ -19,7 +19,7 @@ from hashmake.plan import FORCED, NEVER_RAN, Reason, judge_inputs, judge_kind, j
 from hashmake.plugin import Plugin
 from hashmake.recording import Goal, Recording
 from hashmake.result import COMPOSITE, FAILED, RECIPE, ROOT, SHELL, UNSEEN, Result, ResultId
-from hashmake.running import Running
+from hashmake.running import Below, Running
 from hashmake.tables import NEVER, NO_VALUE, READ, FactId, PathId, ValueId
 from hashmake.trace import TraceFile
 from hashmake.tree import Tree
@@ -189,12 +189,18 @@ class Engine:
         return False
 
     def _skip(self, result: Result, above: Running | None) -> None:
-        put = self.tree.put
-        outs = result.outs
-        for at in range(0, len(outs), 3):
-            put(PathId(outs[at]), ValueId(outs[at + 1]), ValueId(outs[at + 2]), False)
+        tree, mine = self.tree, self.goal.products
+        writes = []
+        for pid, _pre, post in result.outputs():
+            found = tree.state.get(pid)
+            if found is None:
+                found = tree.on_disk(pid)  # another goal made it, or it was always there
+            writes.append((pid, found, post))
+            tree.put(pid, found, post, False)
+            if pid not in mine:
+                self.recording.product(self.goal, pid, post, tree.seq)
         if above is not None:
-            above.events.append(result)
+            above.events.append(Below(result, writes))
         self.counts.skipped += result.steps
 
     def _clear(self, result: Result) -> None:
@@ -281,7 +287,7 @@ class Engine:
         result = self.recording.accept(result)
         self._unsaved.append(result)
         if running.parent is not None:
-            running.parent.events.append(result)
+            running.parent.events.append(Below(result, result.outputs()))
         self._log(running, result)
         return result
 

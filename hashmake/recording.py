@@ -39,15 +39,17 @@ class Goal:
     roots     (input digest, root ResultId) of the latest complete builds, newest last
     products  paths that builds of this goal ever wrote, also failed ones: "once written, derived"
     complete  products of the last complete build: path -> (version before the build, version after)
+    began     paths that were there before any build of this goal: the moment they had then
     """
 
-    __slots__ = ("changed", "complete", "key", "products", "roots")
+    __slots__ = ("began", "changed", "complete", "key", "products", "roots")
 
     def __init__(self, key: bytes) -> None:
         self.key = key
         self.roots: list[tuple[bytes, ResultId]] = []
         self.products: set[PathId] = set()
         self.complete: dict[PathId, tuple[ValueId, ValueId]] = {}
+        self.began: dict[PathId, int] = {}
         self.changed = False
 
     def root_for(self, inputs: bytes) -> ResultId | None:
@@ -74,6 +76,7 @@ class Recording:
     """See the module's text.
 
     products  path -> (last known version, moment): of all goals
+    writers   path -> key of the goal that last wrote it
     sources   path -> (last known version, moment at which it was last seen to change)
     links     (path, version) -> versions that known steps made of it
     makers    (path, version) -> the plain result that left it so
@@ -89,6 +92,7 @@ class Recording:
         self.goals: dict[bytes, Goal] = {}
         self.products: dict[PathId, tuple[ValueId, int]] = {}
         self.sources: dict[PathId, tuple[ValueId, int]] = {}
+        self.writers: dict[PathId, bytes] = {}
         self.links: dict[tuple[PathId, ValueId], set[ValueId]] = {}
         self.makers: dict[tuple[PathId, ValueId], ResultId] = {}
         self.new_results: list[Result] = []
@@ -186,6 +190,10 @@ class Recording:
 
     def product(self, goal: Goal, pid: PathId, version: ValueId, seq: int) -> None:
         """A build of goal wrote pid."""
+        if self.writers.get(pid) != goal.key and (pid in self.products or pid in self.sources):
+            goal.began[pid] = (self.products.get(pid) or self.sources[pid])[1]
+            goal.changed = True
+        self.writers[pid] = goal.key
         if pid not in goal.products:
             goal.products.add(pid)
             self.new_products.append((goal.key, pid))

@@ -13,8 +13,25 @@ if TYPE_CHECKING:
 
     from hashmake.plan import Reason
 
-# What happened in a composite, in order: a step below ended or was skipped, or the composite itself wrote a path.
-Event = Result | tuple[PathId, ValueId, ValueId]
+Write = tuple[PathId, ValueId, ValueId]  # path, version before, version after
+
+
+class Below:
+    """A step below ended or was skipped.
+
+    writes  what it found and left; for a skipped step what it finds may not be what it found when it ran (a path that
+            another goal has made since)
+    """
+
+    __slots__ = ("result", "writes")
+
+    def __init__(self, result: Result, writes: list[Write]) -> None:
+        self.result = result
+        self.writes = writes
+
+
+# What happened in a composite, in order: a step below, or the composite itself wrote a path.
+Event = Below | Write
 
 
 class Running:

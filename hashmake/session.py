@@ -176,7 +176,9 @@ class Session:
         start = pre if here == pre or recording.reaches(pid, pre, here) else here
         tree.begin_with(pid, start)
         # The first version is not the work of a step of this goal and is gone: who opens it gets what there is.
-        view.made(path, known_at, start != NO_VALUE, True)
+        # Its time is that of the other goal's work, unless that goal has been at it again since.
+        moment = goal.began.get(pid, known_at) if recording.writers.get(pid) == goal.key else known_at
+        view.made(path, moment, start != NO_VALUE, True)
 
     def _engine(self, tree: Tree, run_dir: str, distrust: bool) -> Engine:
         request = self.request

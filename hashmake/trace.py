@@ -5,7 +5,7 @@ import struct
 
 from hashmake.errors import Protocol
 
-VERSION = 1
+VERSION = 2
 MAGIC = 0x52544D48
 HEADER = struct.Struct("<IIQQIII20x")
 LOST = 1

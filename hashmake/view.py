@@ -9,7 +9,7 @@ import struct
 
 import xxhash
 
-VERSION = 1
+VERSION = 2
 MAGIC = 0x57564D48
 HEADER = struct.Struct("<IIQQQQQ16x")
 HIDE, TIME = 1, 2

@@ -10,7 +10,7 @@
 #define HM_EVENTS_H
 #include <stdint.h>
 
-#define HM_VERSION 1
+#define HM_VERSION 2
 
 /* ---- environment -------------------------------------------------------------------------------------------------
  * HASHMAKE_RUN   absolute path of the run directory of this build; it holds

@@ -10,6 +10,7 @@ from hashmake.aggregate import aggregate
 from hashmake.disk import Disk
 from hashmake.recording import Recording
 from hashmake.result import COMPOSITE, FAILED, RECIPE, UNSEEN, Result
+from hashmake.running import Below
 from hashmake.tables import PathId
 from hashmake.tree import Tree
 from tests.fakes import MemoryDisk, version_of
@@ -28,7 +29,7 @@ def kid(recording: Recording, reads: dict[str, str], writes: dict[str, str]) -> 
 def whole(recording: Recording, *events: Result) -> tuple[set[bytes], dict[bytes, int], Result]:
     tree = Tree(recording.tables, MemoryDisk())
     result = Result(b"m" * 16, RECIPE, PathId(0), [b"make"])
-    aggregate(result, list(events), Account(0, 0), tree, Disk())
+    aggregate(result, [Below(e, e.outputs()) for e in events], Account(0, 0), tree, Disk())
     t = recording.tables
     return (
         {t.paths[t.fact_path[f]] for f in result.facts},
