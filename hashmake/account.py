@@ -355,7 +355,7 @@ class Accountant:
         post = tree.on_disk(pid)
         if pre != NO_VALUE or post != NO_VALUE:
             account.outs[pid] = (pre, post)
-            account.fresh.append((pid, known or NO_VALUE, post))
+            account.fresh.append((pid, pre if known is None else known, post))
         elif known is None:
             return
         tree.put(pid, known or pre, post, wrote=True)
@@ -418,7 +418,7 @@ class Accountant:
 
 def _changed_since(st: os.stat_result, moment_ns: int) -> bool:
     """Whether a file can have been written since: its status changed (its mtime may have been copied or set)."""
-    return st.st_ctime_ns + granularity_ns(st) > moment_ns
+    return st.st_ctime_ns + granularity_ns(st.st_ctime_ns) > moment_ns
 
 
 def _below_move(path: bytes, first: dict[bytes, int]) -> bool:

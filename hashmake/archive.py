@@ -76,7 +76,8 @@ class Archive:
                 goal.complete[PathId(pid)] = (ValueId(pre), ValueId(post))
             began = array("Q")
             began.frombytes(data[at + 4 + 4 * length :])
-            goal.began.update(zip(map(PathId, began[0::2]), began[1::2], strict=True))
+            for pid, version, moment in zip(began[0::3], began[1::3], began[2::3], strict=True):
+                goal.began[PathId(pid)] = (ValueId(version), moment)
         for key, data in self._db.scan(b"x"):
             paths = array("I")
             paths.frombytes(data)
@@ -170,8 +171,8 @@ def _pack_goal(goal: Goal) -> bytes:
     for pid, (pre, post) in goal.complete.items():
         flat.extend((pid, pre, post))
     began = array("Q")
-    for pid, moment in goal.began.items():
-        began.extend((pid, moment))
+    for pid, (version, moment) in goal.began.items():
+        began.extend((pid, version, moment))
     return b"".join(parts) + U32.pack(len(flat)) + flat.tobytes() + began.tobytes()
 
 

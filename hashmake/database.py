@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from array import array
+from collections.abc import Iterable
 
 import lmdb
 
@@ -33,7 +34,7 @@ little-endian u32 unless said otherwise; "list" is a count, that many lengths, t
 | `r` number (u32 BE) | one result, see result.py (Result.pack) |
 | `k` key (16 bytes) | numbers of the results of that step, newest last |
 | `x` goal (16), chunk | paths that builds of this goal wrote, added by one save |
-| `g` goal (16) | roots (input digest, result number); products (path, before, after); began (path, moment; u64) |
+| `g` goal (16) | roots (input digest, result number); products (path, before, after); began (path, version, moment) |
 | `W` | goals (list); paths, and the place in that list of the goal that last wrote each |
 | `n` goal, inputs (16 + 16) | the null check of its last complete build with these inputs: see nullcheck.py |
 | `P` | all products: path, version, moment (u64) |
@@ -199,10 +200,12 @@ class Database:
         except StateUnusable:
             pass  # a full disk does not make a null build fail
 
-    def save_log(self, build: int, text: bytes) -> None:
-        """Keep the log of a build, drop the oldest."""
+    def save_log(self, build: int, pieces: Iterable[bytes]) -> None:
+        """Keep the log of a build, JSON in pieces, drop the oldest."""
+        packer = zlib.compressobj(1)
+        packed = [b"J", *(packer.compress(piece) for piece in pieces), packer.flush()]
         oldest = b"L" + BE.pack(max(0, build - _KEEP_LOGS))
-        self.put_all({b"L" + BE.pack(build): b"J" + zlib.compress(text, 1)}, (oldest,))
+        self.put_all({b"L" + BE.pack(build): b"".join(packed)}, (oldest,))
 
     def logs(self) -> list[tuple[int, bytes]]:
         """(build, log) of the last builds, oldest first; see save_null and save_log."""

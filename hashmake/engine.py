@@ -198,7 +198,7 @@ class Engine:
             writes.append((pid, found, post))
             tree.put(pid, found, post, False)
             if pid not in mine:
-                self.recording.product(self.goal, pid, post, tree.seq)
+                self.recording.product(self.goal, pid, found, post, tree.seq)
         if above is not None:
             above.events.append(Below(result, writes))
         self.counts.skipped += result.steps
@@ -243,8 +243,8 @@ class Engine:
             account.fresh = []
 
     def _mark_products(self, account: Account) -> None:
-        for pid, _pre, post in account.fresh:
-            self.recording.product(self.goal, pid, post, self.tree.made_at.get(pid, self.tree.seq))
+        for pid, found, post in account.fresh:
+            self.recording.product(self.goal, pid, found, post, self.tree.made_at.get(pid, self.tree.seq))
 
     def _in_flight(self, account: Account) -> set[bytes]:
         """Paths that plain steps now running beside this one have written so far."""

@@ -39,7 +39,7 @@ class Goal:
     roots     (input digest, root ResultId) of the latest complete builds, newest last
     products  paths that builds of this goal ever wrote, also failed ones: "once written, derived"
     complete  products of the last complete build: path -> (version before the build, version after)
-    began     paths that were there before any build of this goal: the moment they had then
+    began     paths that were there before a build of this goal took them over: their version and moment then
     """
 
     __slots__ = ("began", "changed", "complete", "key", "products", "roots")
@@ -49,7 +49,7 @@ class Goal:
         self.roots: list[tuple[bytes, ResultId]] = []
         self.products: set[PathId] = set()
         self.complete: dict[PathId, tuple[ValueId, ValueId]] = {}
-        self.began: dict[PathId, int] = {}
+        self.began: dict[PathId, tuple[ValueId, int]] = {}
         self.changed = False
 
     def root_for(self, inputs: bytes) -> ResultId | None:
@@ -188,10 +188,10 @@ class Recording:
             found = self.goals[key] = Goal(key)
         return found
 
-    def product(self, goal: Goal, pid: PathId, version: ValueId, seq: int) -> None:
-        """A build of goal wrote pid."""
-        if self.writers.get(pid) != goal.key and (pid in self.products or pid in self.sources):
-            goal.began[pid] = (self.products.get(pid) or self.sources[pid])[1]
+    def product(self, goal: Goal, pid: PathId, found: ValueId, version: ValueId, seq: int) -> None:
+        """A build of goal wrote pid, where it had found version `found`."""
+        if found != NO_VALUE and self.writers.get(pid) != goal.key:
+            goal.began[pid] = (found, (self.products.get(pid) or self.sources.get(pid) or (found, 0))[1])
             goal.changed = True
         self.writers[pid] = goal.key
         if pid not in goal.products:

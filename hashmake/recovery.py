@@ -58,10 +58,9 @@ def recover(db: Database, archive: Archive, recording: Recording) -> bool:
             pid = recording.tables.path(path)
             if pid in recording.sources:
                 continue
-            if pid not in recording.products:
-                recording.product(goal, pid, NO_VALUE, recording.seq)
-            elif pid not in goal.products:
-                recording.product(goal, pid, *recording.products[pid])
+            version, moment = recording.products.get(pid, (NO_VALUE, recording.seq))
+            if pid not in goal.products:
+                recording.product(goal, pid, version, version, moment)
     archive.save(recording, archive.moments(recording))
     remove_run_directory(run_dir)
     return False

@@ -162,9 +162,8 @@ class Session:
         path = recording.tables.paths[pid]
         here = tree.on_disk(pid)
         known, known_at = recording.products.get(pid, (NO_VALUE, tree.seq))
-        # A path that a build killed before its end took over from another goal began as that goal had left it.
-        shared = pid not in goal.complete and any(pid in g.products for g in recording.goals.values() if g is not goal)
-        pre, _post = goal.complete.get(pid, (here if shared else NO_VALUE, NO_VALUE))
+        began, began_at = goal.began.get(pid, (NO_VALUE, known_at))
+        pre, _post = goal.complete.get(pid, (began, NO_VALUE))
         if goal.complete and pid not in goal.complete and here not in (NO_VALUE, known):
             # No rule made it last time and it is not what a rule made: it has become somebody's source.
             goal.products.discard(pid)
@@ -177,7 +176,7 @@ class Session:
         tree.begin_with(pid, start)
         # The first version is not the work of a step of this goal and is gone: who opens it gets what there is.
         # Its time is that of the other goal's work, unless that goal has been at it again since.
-        moment = goal.began.get(pid, known_at) if recording.writers.get(pid) == goal.key else known_at
+        moment = began_at if recording.writers.get(pid) == goal.key else known_at
         view.made(path, moment, start != NO_VALUE, True)
 
     def _engine(self, tree: Tree, run_dir: str, distrust: bool) -> Engine:

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from hashmake.database import U32
@@ -10,8 +11,8 @@ from hashmake.engine import Engine, Ran
 from hashmake.plan import Reason, describe
 
 
-def as_json(build: int, words: list[str], code: int, engine: Engine, began: float) -> bytes:
-    """The log of a build in which make ran."""
+def as_json(build: int, words: list[str], code: int, engine: Engine, began: float) -> Iterator[bytes]:
+    """The log of a build in which make ran, in pieces: whole it may be larger than everything else in memory."""
     counts = engine.counts
     log = {
         "build": build,
@@ -21,9 +22,13 @@ def as_json(build: int, words: list[str], code: int, engine: Engine, began: floa
         "mode": "make",
         "steps": {"run": counts.run, "skipped": counts.skipped, "restored": 0, "failed": counts.failed},
         "evaluated": counts.evaluated,
-        "ran": [_ran(r) for r in engine.ran],
     }
-    return json.dumps(log, separators=(",", ":")).encode("ascii")
+    yield json.dumps(log).encode("ascii")[:-1] + b', "ran": ['
+    between = b""
+    for ran in engine.ran:
+        yield between + json.dumps(_ran(ran), separators=(",", ":")).encode("ascii")
+        between = b","
+    yield b"]}"
 
 
 def of_null(build: int, data: bytes) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def filled() -> Recording:
     result.env = recording.env_sets.number(b"A=1\0B")
     recording.accept(result)
     goal = recording.goal(b"g" * 16)
-    recording.product(goal, out, t.value(b"D"), 7)
+    recording.product(goal, out, tables.NO_VALUE, t.value(b"D"), 7)
     goal.set_root(b"i" * 16, result)
     recording.sources[a] = (t.value(b"F-12345678abcdefghijklmnop"), 3)
     return recording

@@ -71,6 +71,33 @@ def test_87_the_half_product_of_a_failed_step_is_made_again(project: Project) ->
     project.check(project.rebuild(), runs=2)
 
 
+REMOVING = """\
+all: out other
+out: in
+	cp in out
+	grep -q good gate || { rm -f out; false; }
+other: in
+	cp in other
+"""
+
+
+def test_87_a_product_that_a_failing_later_line_removed_is_made_again(project: Project) -> None:
+    """As Kbuild's recipes do: the first line's product is gone, so the first line runs again, also time after time."""
+    project.write("Makefile", REMOVING)
+    project.write("in", "1\n")
+    project.write("gate", "good\n")
+    project.build("-k")
+    for _ in range(2):
+        project.write("gate", "bad\n")
+        for _ in range(2):
+            failed = project.rebuild("-k")
+            assert failed.status == 2
+            assert failed.count("grep") == 1
+            project.check(failed)
+        project.write("gate", "good\n")
+        project.check(project.rebuild("-k"), runs=2)
+
+
 def test_88_a_failure_that_nothing_repaired_is_a_failure_again(project: Project) -> None:
     """Same status, same message: a failure is never recorded as a success."""
     program(project)
