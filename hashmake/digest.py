@@ -20,7 +20,9 @@ ABSENT = b""
 DIRECTORY = b"D"
 OTHER = b"O"
 _X = 0o111
-_CHUNK = 1 << 22
+# Above this a fresh buffer for each file costs more (page faults) than copying through one that stays in the cache.
+_WHOLE = 1 << 17
+_PIECE = 1 << 18
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -53,7 +55,7 @@ def of_file(path: bytes) -> tuple[bytes, os.stat_result | None]:
         if not stat.S_ISREG(st.st_mode):
             return head_of(st), st
         size = st.st_size
-        if size <= _CHUNK:
+        if size <= _WHOLE:
             data = os.read(fd, size + 1)
             if len(data) == size:
                 x = b"Fx" if st.st_mode & _X else b"F-"
@@ -79,10 +81,11 @@ def _unreadable(path: bytes, error: OSError) -> tuple[bytes, os.stat_result | No
 def _of_large(fd: int, st: os.stat_result) -> bytes:
     """Hash in pieces; the size is what was read, so a file that grows meanwhile differs from any recorded version."""
     hasher = xxhash.xxh3_128()
+    buffer = memoryview(bytearray(_PIECE))
     size = 0
-    while piece := os.read(fd, _CHUNK):
-        hasher.update(piece)
-        size += len(piece)
+    while count := os.readv(fd, (buffer,)):
+        hasher.update(buffer[:count])
+        size += count
     return (b"Fx" if st.st_mode & _X else b"F-") + size.to_bytes(8, "little") + hasher.digest()
 
 

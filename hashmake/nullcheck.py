@@ -6,22 +6,24 @@ at, what the look must see; paths to find absent; directories to list, the names
 them, to be left out (names joined by NUL, one string a directory); the goals, for what is said.
 """
 
+import _thread
 import os
+from collections.abc import Callable
 
 from hashmake import digest
 from hashmake.disk import host_fact
 
 Lists = list[bytes]
+_LARGE = 1 << 20
 Manifest = tuple[Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists]
 
 
 def first_difference(manifest: Manifest) -> bytes | None:
     """The first path that is not as recorded; None: nothing changed, make need not be started."""
     read_paths, read_versions, look_paths, look_versions, absent, list_paths, list_names, list_products, _ = manifest
-    of_file = digest.of_file
-    for path, version in zip(read_paths, read_versions, strict=True):
-        if of_file(path)[0] != version:
-            return path
+    found = _first_other_content(read_paths, read_versions)
+    if found is not None:
+        return found
     for path, version in zip(look_paths, look_versions, strict=True):
         if not _looks_like(path, version):
             return path
@@ -32,6 +34,49 @@ def first_difference(manifest: Manifest) -> bytes | None:
         if not _lists_as(path, names, products):
             return path
     return None
+
+
+def _first_other_content(paths: list[bytes], versions: list[bytes]) -> bytes | None:
+    """Large files (compilers and their libraries) are most of the bytes; a second thread begins with them."""
+    of_file = digest.of_file
+    large: list[tuple[int, bytes, bytes]] = []
+    differ: list[bytes] = []
+
+    def work() -> None:
+        while large and not differ:
+            try:
+                _size, path, version = large.pop()
+            except IndexError:
+                return
+            if of_file(path)[0] != version:
+                differ.append(path)
+
+    small = []
+    for path, version in zip(paths, versions, strict=True):
+        size = int.from_bytes(version[2:10], "little")
+        if size > _LARGE:
+            large.append((size, path, version))
+        else:
+            small.append((path, version))
+    large.sort()
+    done = _thread.allocate_lock()
+    if large:
+        done.acquire()
+        _thread.start_new_thread(_released_after, (work, done))
+    for path, version in small:
+        if of_file(path)[0] != version:
+            differ.append(path)
+            break
+    work()
+    with done:  # what the other thread has in hand may be the one that differs
+        return differ[0] if differ else None
+
+
+def _released_after(work: Callable[[], None], lock: _thread.LockType) -> None:
+    try:
+        work()
+    finally:
+        lock.release()
 
 
 def _looks_like(path: bytes, version: bytes) -> bool:
