@@ -89,6 +89,7 @@ class Accountant:
         self._disk = disk
         self._own = own_directory
         self._in_flight = in_flight
+        self._temporaries: set[bytes] = set()  # came and went in this build
         self._scripts: dict[tuple[bytes, bytes], frozenset[bytes]] = {}
 
     def absorb(self, account: Account, records: list[bytes], variables: dict[bytes, bytes]) -> None:
@@ -287,7 +288,7 @@ class Accountant:
         ids, appeared_at = tree.tables.path_ids, tree.appeared_at
         names = []
         for path in entries:
-            if not path or path in others or path == self._own:
+            if not path or path in others or path in self._temporaries or path == self._own:
                 continue
             child = ids.get(path)
             if child is not None:
@@ -335,7 +336,8 @@ class Accountant:
     def _written_path(self, account: Account, path: bytes, first: dict[bytes, int], was: bytes | None) -> None:
         tree = self._tree
         if path not in tree.tables.path_ids and b"w" + path in first and not os.path.lexists(path):
-            return  # a temporary with a name that may never come again: not worth a number
+            self._temporaries.add(path)
+            return  # a name that may never come again: not worth a number
         pid = tree.tables.path(path)
         never = len(first) + 10**9
         wrote_at = min(first.get(k + path, never) for k in _WRITE_KINDS)
