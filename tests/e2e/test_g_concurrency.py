@@ -50,6 +50,20 @@ def test_91_after_a_kill_of_hashmake_the_next_build_is_right(project: Project, m
         project.check(project.rebuild("-j2"), runs=13)
 
 
+@pytest.mark.parametrize("moment", range(5))
+def test_91_after_a_kill_of_everything_the_next_build_is_right(project: Project, moment: int) -> None:
+    """As in a power cut: tool, make and steps die at once, in the first build and in a later one."""
+    fan(project)
+    for number in range(2):
+        project.write("common", f"{number}\n")
+        build = project.start("-j2")
+        assert wait_for(lambda: project.has("part.1"))
+        time.sleep(0.03 * moment)
+        build.running.kill_all()
+        build.abandon()
+        project.check(project.rebuild("-j2"), runs=13)
+
+
 CONFIGURED = """\
 config:
 	cp common .config
