@@ -28,12 +28,20 @@ class Request:
         state_dir = state_dir or os.environ.get("HASHMAKE_STATE_DIR")
         path = os.path.abspath(state_dir) if state_dir else os.path.join(self.out, ".hashmake")
         self.state = StateDirectory(path)
-        self.key = goal_key(self.arguments, self.start, self.out)
+        self.key = goal_key(self.arguments, self.where, self.out)
         self.inputs = input_digest(
             self.arguments, os.fsencode(self.make or ""), dict(os.environb), os.fsencode(self.where)
         )
         self.quiet = drop_in or self.arguments.silent
         self.began = time.monotonic()
+
+    def key_at(self, here: str, there: str) -> bytes:
+        """The key of the same goal where directory `here` is called `there`."""
+        where, out = (there + d[len(here) :] if (d + "/").startswith(here + "/") else d for d in (self.where, self.out))
+        return goal_key(self.arguments, where, out)
+
+
+_DRY = ("-n", "--just-print", "--dry-run", "--recon")
 
 
 class Compared:
@@ -74,6 +82,8 @@ def run(words: list[str], state_dir: str | None = None, drop_in: bool = False) -
         return plain_make(request)
     if request.arguments.question:
         return _question(request)
+    if request.arguments.dry_run and request.state.exists():
+        return _dry_run(request)
     if request.arguments.no_build or not os.path.isdir(request.where):
         return plain_make(request)
     try:
@@ -111,7 +121,9 @@ def _run(request: Request) -> int:
 def _null(request: Request) -> Compared | None:
     """What was compared, if nothing changed since the last complete build; None: not known to be so."""
     try:
-        db = database.Database(request.state.database)
+        if not request.state.sealed():
+            return None  # the session looks at it more closely
+        db = database.Database(request.state.database, readonly=True)
     except Damaged:
         return None  # the session sets it aside
     try:
@@ -123,7 +135,7 @@ def _null(request: Request) -> Compared | None:
         manifest = database.unpack_manifest(stored)
         if nullcheck.first_difference(manifest) is not None:
             return None
-        db.save_null(request.words, int((time.monotonic() - request.began) * 1e6))
+        database.save_null(request.state.path, db, request.words, int((time.monotonic() - request.began) * 1e6))
         return Compared(len(manifest[0]) + len(manifest[2]) + len(manifest[4]) + len(manifest[5]), manifest[8])
     except Damaged:
         return None
@@ -139,6 +151,21 @@ def _say_null(request: Request, compared: Compared) -> None:
     elif not request.quiet:
         wall = time.monotonic() - request.began
         say(f"nothing changed ({compared.paths:,} paths compared in {wall:.2f} s); make was not started")
+
+
+def _dry_run(request: Request) -> int:
+    """What make -n would print for the steps that changes of content make necessary. Writes nothing."""
+    state = request.state
+    state.check()
+    state.lock()
+    request.arguments.meaning = [w for w in request.arguments.meaning if w not in _DRY]
+    request.key = goal_key(request.arguments, request.where, request.out)
+    if not state.sealed():
+        state.release()
+        return plain_make(request)
+    from hashmake.session import dry_run
+
+    return dry_run(request)
 
 
 def _question(request: Request) -> int:

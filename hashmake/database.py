@@ -39,7 +39,9 @@ little-endian u32 unless said otherwise; "list" is a count, that many lengths, t
 | `n` goal, inputs (16 + 16) | the null check of its last complete build with these inputs: see nullcheck.py |
 | `P` | all products: path, version, moment (u64) |
 | `S` | all sources: path, version, moment (u64) at which each was last seen to change |
-| `L` build (u32 BE) | log of a build, the last 20: `J`, compressed JSON; or for a null build `N`, wall us, words |
+| `L` build (u32 BE) | log of a build, the last 20: compressed JSON. That of the last null build is the file `null` |
+| `D` | not empty: what is not recorded in the tree can't be believed (after damage, or when the machine went down) |
+| `H` | the state directory's path when this was written: a tree that was moved is noticed |
 """
 
 _MAP_SIZE = 1 << 36
@@ -88,12 +90,10 @@ def check_size(directory: str) -> None:
             size = os.fstat(f.fileno()).st_size
     except FileNotFoundError:
         return
-    if size == 0 and not os.path.exists(os.path.join(directory, "lock.mdb")):
-        return
     if len(head) < 8192:
         raise Damaged("the file is cut short")
-    # struct MDB_meta follows a 16-byte page header; mm_last_pg is its u64 at offset 16+112 (liblmdb 0.9, 64 bit).
-    last_pages = [struct.unpack_from("<Q", head, page + 16 + 112)[0] for page in (0, 4096)]
+    # struct MDB_meta follows a 16-byte page header; mm_last_pg is its u64 at offset 16+120 (liblmdb 0.9, 64 bit).
+    last_pages = [struct.unpack_from("<Q", head, page + 16 + 120)[0] for page in (0, 4096)]
     if (max(last_pages) + 1) * 4096 > size:
         raise Damaged("the file is cut short")
 
@@ -113,7 +113,7 @@ class Database:
                 sync=False,
                 metasync=False,
                 readonly=readonly,
-                lock=not readonly,
+                lock=False,  # the state directory's lock guards it, and works across pid namespaces
                 readahead=False,
                 max_spare_txns=2,
             )
@@ -185,31 +185,38 @@ class Database:
 
     # -- logs -----------------------------------------------------------------------------------------------------
 
-    def save_null(self, words: list[str], wall_us: int) -> None:
-        """A null build ended: its log is only what was asked for and how long it took."""
-        state = self.get(b"M")
-        if state is None:
-            return
-        seq, build, next_result, chunk = STATE.unpack(state)
-        argv = b"\0".join(os.fsencode(w) for w in words)
-        build += 1
-        log = b"N" + U32.pack(wall_us) + argv
-        items = {b"M": STATE.pack(seq, build, next_result, chunk), b"L" + BE.pack(build): log}
-        try:
-            self.put_all(items, (b"L" + BE.pack(max(0, build - _KEEP_LOGS)),))
-        except StateUnusable:
-            pass  # a full disk does not make a null build fail
-
     def save_log(self, build: int, pieces: Iterable[bytes]) -> None:
         """Keep the log of a build, JSON in pieces, drop the oldest."""
         packer = zlib.compressobj(1)
-        packed = [b"J", *(packer.compress(piece) for piece in pieces), packer.flush()]
+        packed = [*(packer.compress(piece) for piece in pieces), packer.flush()]
         oldest = b"L" + BE.pack(max(0, build - _KEEP_LOGS))
         self.put_all({b"L" + BE.pack(build): b"".join(packed)}, (oldest,))
 
     def logs(self) -> list[tuple[int, bytes]]:
-        """(build, log) of the last builds, oldest first; see save_null and save_log."""
+        """(build, log) of the last builds, oldest first; see save_log."""
         return [(BE.unpack(key)[0], value) for key, value in self.scan(b"L")]
+
+
+def save_null(state_path: str, db: Database, words: list[str], wall_us: int) -> None:
+    """A null build ended: its log, in a file of its own so that the database keeps its seal."""
+    state = db.get(b"M")
+    build = max(STATE.unpack(state)[1] if state else 0, last_null(state_path)[0]) + 1
+    argv = b"\0".join(os.fsencode(w) for w in words)
+    try:
+        with open(os.path.join(state_path, "null"), "wb") as log:
+            log.write(U32.pack(build) + U32.pack(wall_us) + argv)
+    except OSError:
+        pass  # a full disk does not make a null build fail
+
+
+def last_null(state_path: str) -> tuple[int, bytes]:
+    """The number of the last null build (0: none) and its log: wall time in us, words joined by NUL."""
+    try:
+        with open(os.path.join(state_path, "null"), "rb") as log:
+            data = log.read()
+        return U32.unpack_from(data)[0], data[4:]
+    except (OSError, struct.error):
+        return 0, b""
 
 
 def unpack_manifest(data: bytes) -> Manifest:

@@ -20,7 +20,7 @@ from hashmake.plugin import Plugin
 from hashmake.recording import Goal, Recording
 from hashmake.result import COMPOSITE, FAILED, RECIPE, ROOT, SHELL, UNSEEN, Result, ResultId
 from hashmake.running import Below, Running
-from hashmake.tables import NEVER, NO_VALUE, READ, FactId, PathId, ValueId
+from hashmake.tables import ABSENT, NEVER, NO_VALUE, READ, FactId, PathId, ValueId
 from hashmake.trace import TraceFile
 from hashmake.tree import Tree
 
@@ -276,6 +276,7 @@ class Engine:
         if code and running.kind != SHELL:
             result.flags |= FAILED
         if account.make:
+            self._unseen_products(running)
             aggregate(result, running.events, account, self.tree, self.disk)
         else:
             result.facts = array("I", sorted(account.facts))
@@ -290,6 +291,26 @@ class Engine:
             running.parent.events.append(Below(result, result.outputs()))
         self._log(running, result)
         return result
+
+    def _unseen_products(self, running: Running) -> None:
+        """Files that make missed at first and that are there now, though no step was seen to make them.
+
+        A step that could not be followed made them: they are its products, and must not be taken for sources.
+        """
+        if not any(isinstance(e, Below) and e.result.flags & UNSEEN for e in running.events):
+            return
+        tree = self.tree
+        tables = tree.tables
+        for fid in sorted(running.account.facts):
+            pid = PathId(tables.fact_path[fid])
+            if tables.fact_kind[fid] != ABSENT or pid in tree.state:
+                continue
+            tree.wrote(tables.paths[pid])
+            version = tree.on_disk(pid)
+            if version != NO_VALUE:
+                tree.put(pid, NO_VALUE, version, wrote=True)
+                running.events.append((pid, NO_VALUE, version))
+                self.recording.product(self.goal, pid, NO_VALUE, version, tree.seq)
 
     def _environment_facts(self, running: Running, result: Result) -> None:
         environment, account = running.environment, running.account

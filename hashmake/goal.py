@@ -17,12 +17,12 @@ MEANINGLESS = frozenset(
 _PRINTING_VARIABLES = frozenset({"V"})  # Kbuild; see hashmake/kbuild
 
 
-def goal_key(arguments: MakeArguments, start: str, out: str) -> bytes:
+def goal_key(arguments: MakeArguments, where: str, out: str) -> bytes:
     """Identity of a goal, 16 bytes: directory, makefiles, output directory and goals; no variables, no options.
 
     What earlier builds of this goal made is hidden from the next one (design.md, section 2).
     """
-    words = [arguments.directory(start), out, *arguments.makefiles, "", *arguments.goals]
+    words = [where, out, *arguments.makefiles, "", *arguments.goals]
     return digest.of_bytes(b"\0".join(os.fsencode(w) for w in words))
 
 

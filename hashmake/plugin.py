@@ -4,7 +4,12 @@ from typing import Protocol
 
 
 class Plugin(Protocol):
-    """What a family of make projects knows about its own commands."""
+    """What a family of make projects knows about its own commands.
+
+    always_make  whether make -B builds such a project (some have rules that are only there to fail)
+    """
+
+    always_make: bool
 
     def normal_argv(self, argv: list[bytes]) -> list[bytes]:
         """The program and its arguments without what only changes what is printed."""
@@ -15,6 +20,8 @@ class Plugin(Protocol):
 
 class Plain:
     """Any make project: every word counts."""
+
+    always_make = True
 
     def normal_argv(self, argv: list[bytes]) -> list[bytes]:
         """As given."""

@@ -6,7 +6,7 @@ Lives in memory; database.py loads it and saves what is new. Knows no files and 
 from array import array
 from typing import TYPE_CHECKING
 
-from hashmake.result import COMPOSITE, Result, ResultId
+from hashmake.result import COMPOSITE, FAILED, Result, ResultId
 from hashmake.tables import NO_VALUE, PathId, Tables, ValueId
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Recording:
         ids.append(result.id)
         del ids[:-_KEEP_PER_KEY]
         self.changed_keys.add(result.key)
-        if not result.flags & COMPOSITE:
+        if not result.flags & (COMPOSITE | FAILED):
             self._learn_versions(result)
         return result
 

@@ -30,6 +30,14 @@ def boot_id() -> str:
 
 def begin(db: Database, state_path: str, goal_key: bytes) -> str:
     """Make the run directory and note it in the database, safely on the disk, before anything is written."""
+    path = run_directory(state_path)
+    db.put_all({b"O": goal_key + os.fsencode(f"{path}\0{boot_id()}")})
+    db.sync()
+    return path
+
+
+def run_directory(state_path: str) -> str:
+    """A new run directory. Raises StateUnusable."""
     for base in ("/dev/shm", state_path):  # noqa: S108  # a private directory with an unguessable name is made in it
         path = os.path.join(base, f"hashmake-{os.geteuid()}-{os.urandom(6).hex()}")
         try:
@@ -37,8 +45,6 @@ def begin(db: Database, state_path: str, goal_key: bytes) -> str:
             os.mkdir(os.path.join(path, "t"), 0o700)
         except OSError:
             continue
-        db.put_all({b"O": goal_key + os.fsencode(f"{path}\0{boot_id()}")})
-        db.sync()
         return path
     raise StateUnusable(f"{state_path}: no place for the run directory, nor in /dev/shm; is the disk full?")
 
@@ -64,6 +70,25 @@ def recover(db: Database, archive: Archive, recording: Recording) -> bool:
     archive.save(recording, archive.moments(recording))
     remove_run_directory(run_dir)
     return False
+
+
+def survives(directory: str) -> bool:
+    """Whether a child process can read every record: a damaged file may kill its reader (SIGBUS, abort)."""
+    if not os.path.exists(os.path.join(directory, "data.mdb")):
+        return True
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            db = Database(directory, readonly=True)
+            db.scan(b"")
+            Archive(db).load()
+            code = 0
+        except Exception:  # noqa: BLE001  # whatever it is, the database can't be used
+            code = 1
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def _written(path: bytes) -> list[bytes]:

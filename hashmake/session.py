@@ -6,7 +6,7 @@ import time
 from hashmake.account import Account
 from hashmake.archive import Archive
 from hashmake.build import Request, say
-from hashmake.database import Database
+from hashmake.database import Database, last_null
 from hashmake.disk import Disk
 from hashmake.engine import Engine
 from hashmake.errors import EXIT_INTERRUPTED, Damaged, StateUnusable
@@ -15,7 +15,7 @@ from hashmake.manifest import null_manifest
 from hashmake.plugin import Plain, Plugin
 from hashmake.progress import Progress, for_build
 from hashmake.recording import Goal, Recording
-from hashmake.recovery import begin, recover
+from hashmake.recovery import begin, recover, run_directory, survives
 from hashmake.reports.log import as_json
 from hashmake.result import ROOT, Result, ResultId
 from hashmake.running import Running
@@ -40,22 +40,32 @@ class Opened:
 def open_recording(request: Request) -> Opened:
     """Open or make the database; one that can't be believed is set aside. Raises StateUnusable."""
     state = request.state
+    if not state.sealed() and not survives(state.database):
+        state.set_aside("it is damaged")
+    state.break_seal()
+    fresh = not os.path.exists(os.path.join(state.database, "data.mdb"))
     for attempt in (1, 2):
         try:
             db = Database(state.database)
             archive = Archive(db)
-            return Opened(db, archive, archive.load())
+            opened = Opened(db, archive, archive.load())
         except Damaged as damage:
             if attempt == 2:
                 raise StateUnusable(f"{state.database}: {damage}") from damage
             state.set_aside(str(damage))
+            fresh = True
+        else:
+            if fresh and os.path.exists(state.aside):
+                # What lies in the tree is not known any more, and may be as damaged as the database was.
+                db.put_all({b"D": b"1"})
+            return opened
     raise AssertionError
 
 
 def evaluate(request: Request) -> int:
     """Run make under the supervisor; its exit status. Raises StateUnusable before make has started."""
     state = request.state
-    if not state.exists():
+    if not state.locked:
         os.makedirs(request.out, exist_ok=True)
         state.make()
         state.lock()
@@ -72,9 +82,21 @@ def evaluate(request: Request) -> int:
         return code
     finally:
         opened.db.close()
+        state.seal()
         if code != 0 and not opened.recording.products:
             state.unmake()
         state.release()
+
+
+def dry_run(request: Request) -> int:
+    """Make -n over what is recorded; the exit status is make's."""
+    db = Database(request.state.database, readonly=True)
+    try:
+        archive = Archive(db)
+        return Session(request, Opened(db, archive, archive.load())).dry()
+    finally:
+        db.close()
+        request.state.release()
 
 
 def library_path() -> str:
@@ -93,6 +115,7 @@ class Session:
         own = os.fsencode(request.state.path)
         self._disk = Disk(frozenset({own}))
         self._own = own
+        self._plugin: Plugin = Kbuild() if recognise(os.fsencode(request.where)) else Plain()
         self._progress: Progress = for_build(request.quiet, request.drop_in, self._expected_steps())
 
     def _expected_steps(self) -> int:
@@ -100,13 +123,50 @@ class Session:
         root = self._recording.result(rid) if rid is not None else None
         return root.steps if root is not None else 0
 
+    def dry(self) -> int:
+        """What make -n is asked for: make sees every path at the moment it last changed; nothing is kept."""
+        recording = self._recording
+        run_dir = run_directory(self.request.state.path)
+        try:
+            view = View(os.path.join(os.fsencode(run_dir), b"view"), len(recording.products), TIME, recording.seq)
+            tree = Tree(recording.tables, self._disk, recording.seq)
+            self._show_all(tree, view)
+            engine = self._engine(tree, run_dir, False)
+            supervisor = Supervisor(engine, run_dir, library_path(), lambda: None)
+            try:
+                return self._run_make(engine, supervisor)[0]
+            finally:
+                supervisor.close()
+                view.close()
+        finally:
+            remove_run_directory(run_dir)
+
+    def _show_all(self, tree: Tree, view: View) -> None:
+        """Every known path at the moment it last changed; a product that is not what its step left is not there."""
+        recording = self._recording
+        paths, values = recording.tables.paths, recording.tables.values
+        for pid, (version, moment) in [*recording.sources.items(), *recording.products.items()]:
+            product = pid in recording.products
+            now = self._disk.own(paths[pid]) if product else self._disk.content(paths[pid])
+            if now == values[version]:
+                view.set(paths[pid], SOURCE, moment)
+            elif product and pid in self._goal.products:
+                view.set(paths[pid], SOURCE, 0)
+            else:
+                tree.seq += 1
+                view.set(paths[pid], SOURCE, tree.seq)
+        view.moment(tree.seq)
+
     # -- the stages, in order -------------------------------------------------------------------------------------
 
     def build(self) -> int:
         """Prepare the tree and the view, run make, record."""
         recording = self._recording
-        distrust = recover(self._db, self._archive, recording)
-        recording.build += 1
+        if recover(self._db, self._archive, recording):
+            self._db.put_all({b"D": b"1"})
+        distrust = bool(self._db.get(b"D"))
+        self._moved()
+        recording.build = max(recording.build, last_null(self.request.state.path)[0]) + 1
         first_contact = not recording.goals or (len(recording.goals) == 1 and not self._goal.products)
         run_dir = begin(self._db, self.request.state.path, self.request.key)
         try:
@@ -129,6 +189,21 @@ class Session:
         self.again = engine.restart and code == 0
         self._progress.close(engine, code)
         return EXIT_INTERRUPTED if supervisor.signals == 2 else code
+
+    def _moved(self) -> None:
+        """A tree that was moved: what this goal made at the old place are its products here."""
+        state = self.request.state.path
+        old = self._db.get(b"H")
+        if old is not None and os.fsdecode(old) != state:
+            before, after = os.path.dirname(os.fsdecode(old)), os.path.dirname(state)
+            past = self._recording.goals.get(self.request.key_at(after, before))
+            paths = self._recording.tables.paths
+            prefix = os.fsencode(before) + b"/"
+            for pid in past.products if past is not None else ():
+                if paths[pid].startswith(prefix):
+                    here = self._recording.tables.path(os.fsencode(after) + paths[pid][len(prefix) - 1 :])
+                    self._recording.product(self._goal, here, NO_VALUE, NO_VALUE, self._recording.seq)
+        self._db.put_all({b"H": os.fsencode(state)})
 
     def _make_view(self, run_dir: str) -> View:
         recording = self._recording
@@ -181,14 +256,12 @@ class Session:
 
     def _engine(self, tree: Tree, run_dir: str, distrust: bool) -> Engine:
         request = self.request
-        where = os.fsencode(request.where)
-        plugin: Plugin = Kbuild() if recognise(where) else Plain()
         engine = Engine(
             self._recording,
             self._goal,
             tree,
             self._disk,
-            plugin,
+            self._plugin,
             os.fsencode(run_dir),
             self._own,
             os.fsencode(library_path()),
@@ -205,6 +278,8 @@ class Session:
         if request.arguments.always_make and self._goal.roots:
             # The clean view makes make ask for every step; -B on top would remake what has no real rule (.config).
             words = request.arguments.without_always_make()
+        elif engine.forced and not self._goal.roots and self._plugin.always_make:
+            words = ["-B", *request.arguments.without_always_make()]
         block = b"\0".join(k + b"=" + v for k, v in os.environb.items())
         argv = [os.fsencode(request.make or "make"), b"make", *map(os.fsencode, words)]
         root = engine.start(ROOT, request.key, cwd, argv, engine.environment(block), None)
@@ -242,6 +317,8 @@ class Session:
                 self._first_contact(engine, root.account, result)
         extra.update(self._archive.moments(recording))
         extra[b"O"] = b""
+        if code == 0:
+            extra[b"D"] = b""
         try:
             self._archive.save(recording, extra)
             self._db.save_log(recording.build, as_json(recording.build, request.words, code, engine, request.began))

@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 
+from hashmake import digest
 from hashmake.errors import StateUnusable
 
 NAME = ".hashmake"
@@ -22,6 +23,13 @@ class StateDirectory:
         self.database = os.path.join(path, "db")
         self._lock_fd = -1
         self.made = False
+        self.aside = self.database + ".damaged"
+        self._seal = os.path.join(path, "seal")
+
+    @property
+    def locked(self) -> bool:
+        """Whether this process holds the lock."""
+        return self._lock_fd >= 0
 
     def exists(self) -> bool:
         """Whether an earlier build left state here."""
@@ -77,6 +85,32 @@ class StateDirectory:
             os.close(self._lock_fd)
             self._lock_fd = -1
 
+    # The seal is the digest of the whole database file at the end of a build that ended in order. Where it fits, LMDB
+    # can be trusted with the file; a damaged one would take the process down with SIGBUS or abort().
+
+    def sealed(self) -> bool:
+        """Whether the database is, byte for byte, what the last build left."""
+        try:
+            with open(self._seal, "rb") as seal:
+                return seal.read() == digest.of_file(os.fsencode(os.path.join(self.database, "data.mdb")))[0]
+        except OSError:
+            return False
+
+    def seal(self) -> None:
+        """The build ended in order and the database is closed."""
+        try:
+            with open(self._seal, "wb") as seal:
+                seal.write(digest.of_file(os.fsencode(os.path.join(self.database, "data.mdb")))[0])
+        except OSError:
+            pass  # the next build then looks at every record first
+
+    def break_seal(self) -> None:
+        """The database is about to change."""
+        try:
+            os.unlink(self._seal)
+        except FileNotFoundError:
+            pass
+
     def unmake(self) -> None:
         """Remove a directory that this build made and that nothing worth keeping came into."""
         if self.made:
@@ -85,12 +119,11 @@ class StateDirectory:
 
     def set_aside(self, why: str) -> None:
         """Move a database that can't be believed out of the way, and say so."""
-        aside = self.database + ".damaged"
-        if os.path.exists(aside):
-            _remove_tree(aside)
-        os.rename(self.database, aside)
+        if os.path.exists(self.aside):
+            _remove_tree(self.aside)
+        os.rename(self.database, self.aside)
         os.mkdir(self.database, 0o700)
-        print(f"hashmake: {self.database}: {why}; set aside as {aside}, starting from nothing", file=sys.stderr)
+        print(f"hashmake: {self.database}: {why}; set aside as {self.aside}, starting from nothing", file=sys.stderr)
 
 
 def _remove_tree(path: str) -> None:

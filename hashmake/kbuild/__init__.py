@@ -14,6 +14,8 @@ _ECHO = re.compile(rb"(set -e;)\s*(?:echo '(?:[^'\\]|'\\''|\\)*'; *)?")
 class Kbuild:
     """See the module's text."""
 
+    always_make = False  # a tree of unknown state heals itself: what has no .cmd file is made again
+
     def normal_argv(self, argv: list[bytes]) -> list[bytes]:
         """Without the leading `echo '...';` of a `set -e;` recipe: its text is only printed."""
         if len(argv) > 3 and argv[2] == b"-c" and argv[3].startswith(b"set -e;"):

@@ -6,7 +6,7 @@ import zlib
 from typing import Any
 
 from hashmake.archive import Archive
-from hashmake.database import Database
+from hashmake.database import Database, last_null
 from hashmake.errors import Damaged, UserError
 from hashmake.recording import Recording
 from hashmake.reports.log import of_null
@@ -30,6 +30,9 @@ def last_log(state: str) -> dict[str, Any]:
         logs = db.logs()
     finally:
         db.close()
+    null_build, null_log = last_null(state)
+    if null_build > (logs[-1][0] if logs else 0):
+        return of_null(null_build, null_log)
     if not logs:
         raise UserError(f"{state}: no build has ended here yet; run `hashmake build` first")
     return decode(*logs[-1])
@@ -37,9 +40,8 @@ def last_log(state: str) -> dict[str, Any]:
 
 def decode(build: int, data: bytes) -> dict[str, Any]:
     """One stored log."""
-    if data[:1] == b"N":
-        return of_null(build, data[1:])
-    found: dict[str, Any] = json.loads(zlib.decompress(data[1:]))
+    found: dict[str, Any] = json.loads(zlib.decompress(data))
+    found["build"] = build
     return found
 
 
