@@ -43,10 +43,28 @@ def run_directory(state_path: str) -> str:
         try:
             os.mkdir(path, 0o700)
             os.mkdir(os.path.join(path, "t"), 0o700)
+            with open(os.path.join(path, "state"), "w") as owner:
+                owner.write(state_path)
+            _sweep(base)
         except OSError:
             continue
         return path
     raise StateUnusable(f"{state_path}: no place for the run directory, nor in /dev/shm; is the disk full?")
+
+
+def _sweep(base: str) -> None:
+    """Remove run directories of dead builds whose tree is gone: nobody will ever recover from them."""
+    mine = f"hashmake-{os.geteuid()}-"
+    for name in os.listdir(base):
+        if not name.startswith(mine):
+            continue
+        path = os.path.join(base, name)
+        try:
+            with open(os.path.join(path, "state")) as owner:
+                if not os.path.isdir(owner.read()):
+                    remove_run_directory(path)
+        except OSError:
+            continue  # another build is just making or removing it
 
 
 def recover(db: Database, archive: Archive, recording: Recording) -> bool:
