@@ -9,6 +9,7 @@ from hashmake.engine import Engine
 from hashmake.running import Running
 
 _REFRESH_S = 0.1
+_SETTLE_S = 0.3  # a build that is over by then shows nothing
 
 
 class Progress(Interface):
@@ -48,7 +49,11 @@ class Plain:
 
 
 class Live(Plain):
-    """A terminal: `[ran/known] what runs now, time left`, erased before it is written again."""
+    """A terminal: `[ran/known] time left, what runs now` on the last row.
+
+    make, compilers and launchers write to the same terminal at any moment: a line among theirs can't be erased in time.
+    The last row is taken out of what scrolls instead (as apt does), and given back at the end.
+    """
 
     def __init__(self, known: int, closing: bool) -> None:
         super().__init__()
@@ -56,32 +61,43 @@ class Live(Plain):
         self._closing = closing
         self._done = 0
         self._shown = 0.0
-        self._visible = False
+        self._rows = 0
 
     def step(self, running: Running, /) -> None:
         """Show it, ten times a second at most."""
         self._done += 1
         now = time.monotonic()
-        if now - self._shown < _REFRESH_S:
+        if now - self._shown < _REFRESH_S or now - self._began < _SETTLE_S:
             return
         self._shown = now
-        try:
-            width = os.get_terminal_size(sys.stderr.fileno()).columns
-        except OSError:
-            width = 80
+        size = os.get_terminal_size(sys.stderr.fileno())
+        if size.lines < 3 or size.columns < 20:
+            return
+        if size.lines != self._rows:
+            self._take_row(size.lines)
         left = ""
         if self._known > self._done and now - self._began > 2:
             left = f" {(now - self._began) * (self._known / self._done - 1):.0f} s left"
-        text = f"[{self._done}/{max(self._known, self._done)}]{left} {_short(running)}"
-        sys.stderr.write("\r\x1b[K" + text[: width - 1] + "\r")
-        sys.stderr.flush()
-        self._visible = True
+        known = f"/{max(self._known, self._done)}" if self._known else ""
+        text = f"[{self._done}{known}]{left} {_short(running)}"[: size.columns - 1]
+        self._write(f"\x1b7\x1b[{size.lines};1H\x1b[K{text}\x1b8")
+
+    def _take_row(self, rows: int) -> None:
+        """A line feed makes room; then only the rows above the last one scroll."""
+        self._rows = rows
+        self._write(f"\n\x1b7\x1b[1;{rows - 1}r\x1b8\x1b[1A")
+
+    def _write(self, text: str) -> None:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except OSError:
+            pass
 
     def close(self, engine: Engine, code: int, /) -> None:
-        """Erase the line; say what ran."""
-        if self._visible:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+        """Give the row back; say what ran."""
+        if self._rows:
+            self._write(f"\x1b7\x1b[{self._rows};1H\x1b[K\x1b[r\x1b8")
         if self._closing:
             super().close(engine, code)
 
