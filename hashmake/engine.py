@@ -276,6 +276,7 @@ class Engine:
         if code and running.kind != SHELL:
             result.flags |= FAILED
         if account.make:
+            self.settle()  # what a step below learns too late must not be missing from the whole
             self._unseen_products(running)
             aggregate(result, running.events, account, self.tree, self.disk)
         else:
