@@ -110,6 +110,7 @@ class Session:
     def __init__(self, request: Request, opened: Opened) -> None:
         self.request = request
         self.again = False
+        self._saved = self._told = False
         self._db, self._archive, self._recording = opened.db, opened.archive, opened.recording
         self._goal: Goal = self._recording.goal(request.key)
         own = os.fsencode(request.state.path)
@@ -184,8 +185,10 @@ class Session:
         except StateUnusable:
             remove_run_directory(run_dir)
             raise
-        # After any other exception the run directory stays: it tells the next build what this one wrote.
-        remove_run_directory(run_dir)
+        # After any other exception, and when the end could not be saved, the run directory stays: it tells the next
+        # build what this one wrote.
+        if self._saved:
+            remove_run_directory(run_dir)
         self.again = engine.restart and code == 0
         self._progress.close(engine, code)
         return EXIT_INTERRUPTED if supervisor.signals == 2 else code
@@ -296,7 +299,13 @@ class Session:
     def _save(self, engine: Engine) -> None:
         engine.settle()
         self._recording.seq = engine.tree.seq
-        self._archive.save(self._recording)
+        try:
+            self._archive.save(self._recording)
+        except StateUnusable as error:
+            # make goes on; what is not saved is tried again with the next save, and what never is runs again.
+            if not self._told:
+                say(str(error))
+            self._told = True
 
     def _finish(self, engine: Engine, root: Running, code: int, first_contact: bool) -> None:
         request, recording = self.request, self._recording
@@ -323,8 +332,10 @@ class Session:
             self._archive.save(recording, extra)
             self._db.save_log(recording.build, as_json(recording.build, request.words, code, engine, request.began))
             self._db.sync()
+            self._saved = True
         except StateUnusable as error:
-            say(str(error))
+            if not self._told:
+                say(str(error))
 
     def _goal_names(self, account: Account) -> list[bytes]:
         return [os.fsencode(g) for g in self.request.arguments.goals] or [account.goal or b"all"]
