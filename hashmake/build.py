@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from hashmake import database, nullcheck
+from hashmake import database, kbuild, nullcheck
 from hashmake.errors import EXIT_INTERNAL, Damaged, StateUnusable
 from hashmake.goal import goal_key, input_digest
 from hashmake.makeargs import MakeArguments
@@ -29,11 +29,15 @@ class Request:
         path = os.path.abspath(state_dir) if state_dir else os.path.join(self.out, ".hashmake")
         self.state = StateDirectory(path)
         self.key = goal_key(self.arguments, self.where, self.out)
-        self.inputs = input_digest(
-            self.arguments, os.fsencode(self.make or ""), dict(os.environb), os.fsencode(self.where)
-        )
+        self.inputs = self.digest()
         self.quiet = drop_in or self.arguments.silent
         self.began = time.monotonic()
+
+    def digest(self) -> bytes:
+        """Of everything that may change the result and is no file."""
+        where = os.fsencode(self.where)
+        printing = kbuild.PRINTING if kbuild.recognise(where) else frozenset[str]()
+        return input_digest(self.arguments, os.fsencode(self.make or ""), dict(os.environb), where, printing)
 
     def key_at(self, here: str, there: str) -> bytes:
         """The key of the same goal where directory `here` is called `there`."""
@@ -176,9 +180,7 @@ def _question(request: Request) -> int:
         state.lock()
         words = [w for w in request.arguments.meaning if w not in ("-q", "--question")]
         request.arguments.meaning = words
-        request.inputs = input_digest(
-            request.arguments, os.fsencode(request.make or ""), dict(os.environb), os.fsencode(request.where)
-        )
+        request.inputs = request.digest()
         known, current = _known_current(request)
         state.release()
         if current:

@@ -14,7 +14,6 @@ MEANINGLESS = frozenset(
     b" HASHMAKE_RUN HASHMAKE_STEP HASHMAKE_MAKE HASHMAKE_STATE_DIR SSH_CLIENT SSH_CONNECTION SSH_TTY SSH_AUTH_SOCK"
     b" SSH_AGENT_PID SSH_ASKPASS WINDOWID STY TMUX TMUX_PANE NO_COLOR CLICOLOR_FORCE FORCE_COLOR COLORTERM".split()
 )
-_PRINTING_VARIABLES = frozenset({"V"})  # Kbuild; see hashmake/kbuild
 
 
 def goal_key(arguments: MakeArguments, where: str, out: str) -> bytes:
@@ -26,9 +25,14 @@ def goal_key(arguments: MakeArguments, where: str, out: str) -> bytes:
     return digest.of_bytes(b"\0".join(os.fsencode(w) for w in words))
 
 
-def input_digest(arguments: MakeArguments, make: bytes, environ: dict[bytes, bytes], where: bytes) -> bytes:
-    """Digest of the rest of the request: make, variables, options that matter and the environment."""
-    variables = [v for v in arguments.variables if v.partition("=")[0] not in _PRINTING_VARIABLES]
+def input_digest(
+    arguments: MakeArguments, make: bytes, environ: dict[bytes, bytes], where: bytes, printing: frozenset[str]
+) -> bytes:
+    """Digest of the rest of the request: make, variables, options that matter and the environment.
+
+    printing  variables that only change what is printed
+    """
+    variables = [v for v in arguments.variables if v.partition("=")[0] not in printing]
     words = [make, *(os.fsencode(w) for w in [*variables, "", *arguments.meaning, ""])]
     for name in sorted(environ):
         if name in MEANINGLESS or (name == b"PWD" and environ[name] == where) or name.startswith(b"HASHMAKE_"):

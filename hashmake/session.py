@@ -10,7 +10,8 @@ from hashmake.database import Database, last_null
 from hashmake.disk import Disk
 from hashmake.engine import Engine
 from hashmake.errors import EXIT_INTERRUPTED, Damaged, StateUnusable
-from hashmake.kbuild import Kbuild, recognise
+from hashmake.kbuild import recognise
+from hashmake.kbuild.plugin import Kbuild
 from hashmake.manifest import null_manifest
 from hashmake.plugin import Plain, Plugin
 from hashmake.progress import Progress, for_build

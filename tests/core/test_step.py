@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hashmake.kbuild import Kbuild
+from hashmake.kbuild.plugin import Kbuild
 from hashmake.step import WHOLE, Environment, never, normal_makeflags, variables_in
 
 

@@ -89,3 +89,11 @@ def test_a_directory_without_makefile_is_left_as_it_was(project: Project) -> Non
     failed = project.attempt()
     assert failed.status == 2
     assert not project.has(".hashmake")
+
+
+def test_a_variable_named_v_counts_outside_kbuild(project: Project) -> None:
+    """V=1 was taken for Kbuild's verbosity in every project."""
+    project.write("Makefile", "out: in\n\tcat in > out; echo $(V) >> out\n")
+    project.write("in", "x\n")
+    project.build("V=1")
+    project.check(project.rebuild("V=2"), runs=1)
