@@ -46,7 +46,8 @@ class Disk:
         self._content: dict[bytes, bytes] = {}
         self._own: dict[bytes, bytes] = {}
         self._heads: dict[bytes, bytes] = {}
-        self._signatures: dict[bytes, bytes] = {}
+        self._signatures: dict[bytes, bytes] = {}  # of the files behind the paths, not of links
+        self._links_read_at: dict[bytes, int] = {}
         self._former: dict[bytes, tuple[bytes, int]] = {}
         self._names: dict[bytes, list[bytes] | None] = {}
         self._own_directories = own_directories
@@ -77,7 +78,7 @@ class Disk:
             else:
                 if stat.S_ISLNK(st.st_mode):
                     version = digest.of_path(path)[0]
-                    self._signatures[path] = signature(st, time.time_ns())
+                    self._links_read_at[path] = time.time_ns()
                 elif stat.S_ISREG(st.st_mode):
                     version = self.content(path)
                 else:
@@ -132,6 +133,7 @@ class Disk:
         version = self._content.pop(path, None)
         self._own.pop(path, None)
         self._heads.pop(path, None)
+        self._links_read_at.pop(path, None)
         packed = self._signatures.pop(path, None)
         if packed is not None and version and path not in self._former:
             self._former[path] = (version, _Signature(packed).mtime_ns)
@@ -159,7 +161,8 @@ class Disk:
         """The version of path that was read before that moment; None if it was not."""
         version = self._own.get(path, self._content.get(path))
         packed = self._signatures.get(path)
-        return version if version and packed and _Signature(packed).read_at_ns < moment_ns else None
+        read_at = self._links_read_at.get(path, _Signature(packed).read_at_ns if packed else moment_ns)
+        return version if version and read_at < moment_ns else None
 
     def restore_time(self, path: bytes, version: bytes) -> None:
         """A file that was made again with the content it had before this build gets its old mtime back.

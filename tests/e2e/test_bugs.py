@@ -97,3 +97,13 @@ def test_a_variable_named_v_counts_outside_kbuild(project: Project) -> None:
     project.write("in", "x\n")
     project.build("V=1")
     project.check(project.rebuild("V=2"), runs=1)
+
+
+def test_a_link_that_a_step_reads_is_not_taken_for_changed(project: Project) -> None:
+    """The signature of a link was compared with that of the file behind it: /usr/bin/sh "changed" in every build."""
+    project.write("Makefile", "all:\n\t$(MAKE) -f look.mk\n\t$(MAKE) -f read.mk\n")
+    project.write("look.mk", "look.out: link\n\techo > look.out\n")
+    project.write("read.mk", "read.out: link\n\tcat link > read.out\n")
+    project.write("real", "x\n")
+    project.link("link", "real")
+    project.check_null(project.build())
