@@ -364,7 +364,8 @@ class Engine:
         environment = self.environment(self.recording.env_blocks.all[maker.full_env])
         running = self.start(maker.kind, maker.key, paths[maker.cwd], maker.argv, environment, None)
         running.reason = Reason("OutputOverwritten", paths[pid])
-        self.tree.ahead.discard(pid)
+        for out, _pre, _post in maker.outputs():
+            self.tree.conceal(out)  # it starts from nothing again, and must not wait for itself
         return running
 
     def _may_run_again(self, maker: Result) -> bool:
@@ -372,7 +373,7 @@ class Engine:
         if maker.flags & (COMPOSITE | UNSEEN | FAILED):
             return False
         state = self.tree.state
-        return all(state.get(pid) == post for pid, _pre, post in maker.outputs())
+        return all(not pre and state.get(pid) == post for pid, pre, post in maker.outputs())
 
     # -- saving ---------------------------------------------------------------------------------------------------
 

@@ -109,6 +109,12 @@ class Tree:
         if self._watcher is not None:
             self._watcher(path, self.seq, version != NO_VALUE, here)
 
+    def conceal(self, pid: PathId) -> None:
+        """The step that makes this version of pid runs again: until it has, no process sees the path."""
+        self.ahead.discard(pid)
+        if self._watcher is not None:
+            self._watcher(self.tables.paths[pid], self.made_at.get(pid, 0), False, True)
+
     def on_disk(self, pid: PathId) -> ValueId:
         """The version that the disk holds now."""
         return self.tables.value(self.disk.own(self.tables.paths[pid]))

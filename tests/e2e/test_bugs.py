@@ -107,3 +107,18 @@ def test_a_link_that_a_step_reads_is_not_taken_for_changed(project: Project) -> 
     project.write("real", "x\n")
     project.link("link", "real")
     project.check_null(project.build())
+
+
+def test_a_step_that_runs_for_its_old_version_does_not_wait_for_itself(project: Project) -> None:
+    """conf ran again because a later goal had changed its file, opened that file, and waited for its own end."""
+    common = "config:\n\tsh conf.sh\n\tcat table > seen; cat extra >> seen\nall:\n\techo 2 >> table; cat table > out\n"
+    project.write("Makefile", common)
+    project.write("conf.sh", "test -f table && cat table > /dev/null\necho 1 >> table\n")
+    project.write("extra", "x\n")
+    project.build("config")
+    project.build("all")
+    project.write("extra", "y\n")
+    again = project.rebuild("config")
+    assert again.status == 0
+    assert project.text("table") == "1\n"
+    assert project.text("seen") == "1\ny\n"
