@@ -189,7 +189,7 @@ class Engine:
         return False
 
     def _skip(self, result: Result, above: Running | None) -> None:
-        tree = self.tree
+        tree, mine = self.tree, self.goal.products
         writes = []
         for pid, _pre, post in result.outputs():
             found = tree.state.get(pid)
@@ -197,7 +197,8 @@ class Engine:
                 found = tree.on_disk(pid)  # another goal made it, or it was always there
             writes.append((pid, found, post))
             tree.put(pid, found, post, False)
-            self.recording.product(self.goal, pid, found, post, tree.seq)
+            if pid not in mine:
+                self.recording.product(self.goal, pid, found, post, tree.seq)
         if above is not None:
             above.events.append(Below(result, writes))
         self.counts.skipped += result.steps
