@@ -168,6 +168,9 @@ class Engine:
 
     def _reaches(self, pid: PathId, start: ValueId, end: ValueId) -> bool:
         """Whether known steps, none of them known to be stale already, lead from one version to the other."""
+        last = self.goal.complete.get(pid)
+        if last is not None and last[1] != end:
+            return False  # not how a build of this goal ends: another goal (clean) went on from there
         recording, tree = self.recording, self.tree
         tables = tree.tables
         seen = {start}

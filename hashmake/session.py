@@ -190,7 +190,7 @@ class Session:
         # build what this one wrote.
         if self._saved:
             remove_run_directory(run_dir)
-        self.again = engine.restart and code == 0
+        self.again = engine.restart
         self._progress.close(engine, code)
         return EXIT_INTERRUPTED if supervisor.signals == 2 else code
 
