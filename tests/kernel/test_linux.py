@@ -181,8 +181,8 @@ def kill_after(linux: Linux, seconds: float) -> None:
 
 
 @pytest.mark.xfail(
-    reason="after tinyconfig between two builds of all, conf and its objects are made once more than needed: a step"
-    " that is skipped does not move the moments that other goals see; the products are right"
+    reason="after tinyconfig between two builds of all, conf and its objects were made once more than needed; one run"
+    " on a since reverted commit failed with kernel/sched hidden, and its cause is not known: not to be relied on yet"
 )
 def test_goals_switched_back_and_forth_run_nothing_twice(linux: Linux) -> None:
     """tinyconfig, all, kernel/, mm/slob.o, all."""
