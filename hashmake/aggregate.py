@@ -10,7 +10,6 @@ from array import array
 from hashmake import digest
 from hashmake.account import Account
 from hashmake.disk import Disk
-from hashmake.plan import is_composite
 from hashmake.result import COMPOSITE, FAILED, SHELL, UNSEEN, Result
 from hashmake.running import Below, Event
 from hashmake.tables import ABSENT, EXISTS, LIST, NEVER, NO_VALUE, READ, FactId, PathId, ValueId, project
@@ -133,6 +132,3 @@ def _looked_at(pid: PathId, account: Account, tree: Tree, disk: Disk) -> FactId:
         if disk.content(path) == digest.ABSENT or disk.changed_since(path, account.started_ns):
             return tables.fact(NEVER, pid, NO_VALUE)
     return tree.fact_now(READ if tree.seen(READ, pid)[:1] == b"F" else EXISTS, pid)
-
-
-__all__ = ["aggregate", "is_composite"]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from hashmake import digest
-from hashmake.result import COMPOSITE, FAILED, UNSEEN, Result
+from hashmake.result import FAILED, UNSEEN, Result
 from hashmake.tables import ABSENT, LIST, NEVER, READ, FactId, PathId, ValueId
 from hashmake.tree import Tree
 
@@ -97,11 +97,6 @@ def listing_difference(old: bytes, new: bytes) -> tuple[bytes, bytes]:
     before = set(old[1:].split(b"\0")) if old else set()
     after = set(new[1:].split(b"\0")) if new else set()
     return b"\0".join(sorted(before - after)), b"\0".join(sorted(after - before))
-
-
-def is_composite(result: Result) -> bool:
-    """Whether a make process ran in it."""
-    return bool(result.flags & COMPOSITE)
 
 
 def describe(reason: Reason) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from hashmake import trace
 from hashmake.engine import Engine
-from hashmake.result import RECIPE, ROOT, SHELL, Result
+from hashmake.result import RECIPE, SHELL, Result
 from hashmake.running import Running
 from hashmake.tables import PathId
 
@@ -330,6 +330,3 @@ def make_trace(path: str) -> None:
         os.pwrite(fd, head, 0)
     finally:
         os.close(fd)
-
-
-__all__ = ["ROOT", "Supervisor"]

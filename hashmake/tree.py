@@ -19,7 +19,6 @@ from hashmake.tables import (
     NEVER,
     NO_VALUE,
     READ,
-    STAT,
     FactId,
     PathId,
     Tables,
@@ -220,6 +219,3 @@ class Tree:
         self.holds.add(fid)
         self.fails.discard(fid)
         return fid
-
-
-__all__ = ["ACCESS", "READ", "STAT", "DiskLike", "Tree"]
