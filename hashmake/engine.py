@@ -192,7 +192,7 @@ class Engine:
         return False
 
     def _skip(self, result: Result, above: Running | None) -> None:
-        tree, mine = self.tree, self.goal.products
+        tree = self.tree
         writes = []
         for pid, _pre, post in result.outputs():
             found = tree.state.get(pid)
@@ -200,8 +200,8 @@ class Engine:
                 found = tree.on_disk(pid)  # another goal made it, or it was always there
             writes.append((pid, found, post))
             tree.put(pid, found, post, False)
-            if pid not in mine:
-                self.recording.product(self.goal, pid, found, post, tree.seq)
+            # For other goals: made just now, as a clean build of this goal would have; in the order of this build.
+            self.recording.product(self.goal, pid, found, post, tree.seq)
         if above is not None:
             above.events.append(Below(result, writes))
         self.counts.skipped += result.steps

@@ -16,24 +16,40 @@ MEANINGLESS = frozenset(
 )
 
 
+# In the order in which GNU make looks for them (its manual, "What Name to Give Your Makefile").
+_DEFAULT_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+
+
 def goal_key(arguments: MakeArguments, where: str, out: str) -> bytes:
     """Identity of a goal, 16 bytes: directory, makefiles, output directory and goals; no variables, no options.
 
     What earlier builds of this goal made is hidden from the next one (design.md, section 2).
     """
-    words = [where, out, *arguments.makefiles, "", *arguments.goals]
+    words = [where, out, *_makefiles(arguments, where), "", *arguments.goals]
     return digest.of_bytes(b"\0".join(os.fsencode(w) for w in words))
+
+
+def _makefiles(arguments: MakeArguments, where: str) -> list[str]:
+    """What -f names; nothing when it names the one that make takes anyway."""
+    if len(arguments.makefiles) == 1:
+        for name in _DEFAULT_MAKEFILES:
+            path = os.path.join(where, name)
+            if os.access(path, os.F_OK):
+                return (
+                    [] if os.path.normpath(os.path.join(where, arguments.makefiles[0])) == path else arguments.makefiles
+                )
+    return arguments.makefiles
 
 
 def input_digest(
     arguments: MakeArguments, make: bytes, environ: dict[bytes, bytes], where: bytes, printing: frozenset[str]
 ) -> bytes:
-    """Digest of the rest of the request: make, variables, options that matter and the environment.
+    """Digest of the rest of the request: make, variables, options that matter, the environment, how -f is spelt.
 
     printing  variables that only change what is printed
     """
     variables = [v for v in arguments.variables if v.partition("=")[0] not in printing]
-    words = [make, *(os.fsencode(w) for w in [*variables, "", *arguments.meaning, ""])]
+    words = [make, *(os.fsencode(w) for w in [*variables, "", *arguments.meaning, "", *arguments.makefiles, ""])]
     for name in sorted(environ):
         if name in MEANINGLESS or (name == b"PWD" and environ[name] == where) or name.startswith(b"HASHMAKE_"):
             continue

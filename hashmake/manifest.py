@@ -72,7 +72,7 @@ def null_manifest(root: Result, engine: Engine, goal: Goal, names: list[bytes]) 
         return None
     tables = engine.tree.tables
     manifest = _Manifest()
-    begun = {p for p, (pre, _post) in goal.complete.items() if pre != NO_VALUE}
+    begun = {p for p, (pre, _post) in goal.complete.items() if pre != NO_VALUE} | engine.tree.initial
     outs = {pid for pid, _pre, _post in root.outputs()}
     own = (goal.products - begun) | outs
     for fid in root.facts:

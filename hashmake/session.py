@@ -18,7 +18,7 @@ from hashmake.progress import Progress, for_build
 from hashmake.recording import Goal, Recording
 from hashmake.recovery import begin, recover, run_directory, survives
 from hashmake.reports.log import as_json
-from hashmake.result import ROOT, Result, ResultId
+from hashmake.result import ROOT, UNSEEN, Result, ResultId
 from hashmake.running import Running
 from hashmake.statedir import remove_run_directory
 from hashmake.supervisor import Supervisor
@@ -221,7 +221,12 @@ class Session:
         view.set(self._own, HIDDEN, 0)
         for pid in list(goal.products):
             self._begin_product(tree, view, pid)
-        self._recording.seq = tree.seq
+        # What lies about unknown is the user's, unless a step of this goal may have made it unseen.
+        last = recording.result(goal.roots[-1][1]) if goal.roots else None
+        known = recording.products.keys() | recording.sources.keys()
+        for pid in tree.uncover(known, strangers=last is not None and not last.flags & UNSEEN):
+            view.made(paths[pid], recording.products.get(pid, (NO_VALUE, 0))[1], True, True)
+        recording.seq = tree.seq
         foreign = [(p, v) for p, v in recording.products.items() if p not in tree.state]
         for pid, (version, changed_at) in [*recording.sources.items(), *foreign]:
             moment = changed_at
@@ -360,7 +365,7 @@ class Session:
         tree = engine.tree
         lost = [p for p, (pre, post) in self._goal.complete.items() if post and not pre and p not in made]
         paths = tree.tables.paths
-        return sorted(paths[p] for p in lost if p in tree.state and tree.on_disk(p))
+        return sorted(paths[p] for p in lost if tree.state.get(p) == NO_VALUE and tree.on_disk(p))
 
     def _name(self, orphans: list[bytes]) -> None:
         first = os.path.relpath(os.fsdecode(orphans[0]), self.request.where)

@@ -5,7 +5,7 @@ it yet) that may differ from what the disk holds: that is what lets a later vers
 clean way (docs/design.md, "Versions ahead").
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from posixpath import dirname
 from typing import Protocol
 
@@ -83,6 +83,33 @@ class Tree:
         if self.on_disk(pid) != version:
             self.ahead.add(pid)
         self._changed(pid, True)
+
+    def uncover(self, known: Container[PathId], strangers: bool) -> list[PathId]:
+        """Show the hidden directories in which something visible lies, from the deepest up; which ones.
+
+        Another goal's product, or a file of the user, can't lie in what is not there. `known`: paths of which it is
+        known that no step of this goal made them; `strangers`: the others that are not hidden count as well.
+        """
+        paths = self.tables.paths
+        directory = self.tables.value(digest.DIRECTORY)
+        hidden = [pid for pid, version in self.state.items() if not version and self.on_disk(pid) == directory]
+        shown = []
+        for pid in sorted(hidden, key=lambda pid: len(paths[pid]), reverse=True):
+            if self._holds_something(paths[pid], known, strangers):
+                self.begin_with(pid, directory)
+                shown.append(pid)
+        return shown
+
+    def _holds_something(self, directory: bytes, known: Container[PathId], strangers: bool) -> bool:
+        ids, state = self.tables.path_ids, self.state
+        for name in self.disk.names(directory) or ():
+            child = ids.get(directory + b"/" + name)
+            if child is None or child not in state:
+                if strangers or child in known:
+                    return True
+            elif state[child]:
+                return True
+        return False
 
     def put(self, pid: PathId, pre: ValueId, version: ValueId, wrote: bool) -> None:
         """A step left this version of pid behind, where it had found `pre`.

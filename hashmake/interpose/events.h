@@ -51,7 +51,7 @@ struct hm_trace {
  * component as the program gave it. /proc, /dev and /sys are not recorded (except: opening /dev/tty for reading is a
  * HM_UNSEEN "terminal"). Only ENOENT, ENOTDIR and ELOOP make an absence; other failures are not recorded. */
 #define HM_READ 'r'    /* content was read: opened for reading, executed, interpreter, shared object */
-#define HM_ABSENT 'n'  /* looked for, was not there */
+#define HM_ABSENT 'n'  /* looked for, was not there; or made by a call that fails where something is (mkdir, link, O_EXCL) */
 #define HM_STAT 's'    /* stat() that follows links: it is there; type, mode and size were seen */
 #define HM_LSTAT 'l'   /* lstat() or readlink(): it is there; link target or type, mode and size were seen */
 #define HM_ACCESS 'a'  /* access(): it is there; type and mode were seen */

@@ -82,8 +82,9 @@ static void opened(struct hm_open *o, int fd) {
             hm_emit(HM_READ, p);
         return;
     }
-    bool fresh = (flags & O_TRUNC) || ((flags & O_CREAT) && (flags & O_EXCL));
-    if (!fresh) hm_emit(o->absent ? HM_ABSENT : HM_READ, p);
+    bool new = (flags & O_CREAT) && (flags & O_EXCL); /* fails where something is */
+    bool fresh = new || (flags & O_TRUNC);
+    if (new || !fresh) hm_emit(new || o->absent ? HM_ABSENT : HM_READ, p);
     hm_emit(HM_WRITE, p);
     if (fresh || o->absent) hm_live(p);
 }

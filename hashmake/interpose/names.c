@@ -28,6 +28,7 @@ static int begin(struct change *c, int dirfd, const char *path, enum hm_use use)
 static int made(struct change *c, int r) {
     if (!c->on) return r;
     if (r == 0) {
+        hm_emit(HM_ABSENT, &c->path); /* these calls fail where something is */
         hm_emit(HM_WRITE, &c->path);
         hm_live(&c->path);
     } else if (errno == EEXIST) {
@@ -43,6 +44,7 @@ static bool unhide_directory(struct change *c) {
     struct stat st;
     if (!c->on || c->path.state != HM_V_HIDDEN) return false;
     if (hm_sys_stat(c->path.s, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode)) return false;
+    hm_emit(HM_ABSENT, &c->path);
     hm_emit(HM_WRITE, &c->path);
     hm_live(&c->path);
     return true;

@@ -225,12 +225,14 @@ class Project:
             self.check_null(result)
 
     def check_null(self, result: Result) -> None:
-        """The same build once more runs no tool and writes nothing."""
+        """The same build once more runs no tool, writes nothing, and does not start make."""
         before = identities(self.tree)
         again = self._again(result)
         assert again.status == 0, self._story(again, "the build without an edit failed")
         assert not again.runs, self._story(again, "the build without an edit ran tools")
         assert identities(self.tree) == before, self._story(again, "the build without an edit wrote files")
+        if not tool.is_stock_make():
+            assert self.log()["mode"] == "null", self._story(again, "the build without an edit started make")
 
     def clean_build(self, result: Result, settle: float = 0) -> Clean:
         """What a from-scratch stock make of the same sources gives at the same path."""

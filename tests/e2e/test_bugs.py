@@ -122,3 +122,107 @@ def test_a_step_that_runs_for_its_old_version_does_not_wait_for_itself(project: 
     assert again.status == 0
     assert project.text("table") == "1\n"
     assert project.text("seen") == "1\ny\n"
+
+
+GENERATED = """\
+all: out
+tools: conf
+%.gen: %.src
+	grep -v '#' $< > $@
+%.o: %.gen
+	cp $< $@
+conf: conf.o
+	cp $< $@
+out: conf
+	cat conf > out
+"""
+
+
+def test_what_another_goal_skipped_is_as_new_as_what_it_ran(project: Project) -> None:
+    """tinyconfig ran the step that made lexer.lex.c and skipped the others: all saw it newer than its object."""
+    project.write("Makefile", GENERATED)
+    project.write("conf.src", "x\n")
+    project.build("tools")
+    project.build("all")
+    project.write("conf.src", "x\n# comment\n")
+    assert project.build("tools").count("cp") == 0
+    assert project.build("all").count() == 0
+
+
+MADE_TWICE = """\
+all: d/x
+sub: d/y
+d/x: in
+	mkdir d
+	cp in d/x
+d/y: in
+	mkdir d
+	cp in d/y
+"""
+
+
+def test_a_directory_of_another_goal_is_in_the_way(project: Project) -> None:
+    """mkdir was taken for current though its directory was there when the step was asked for."""
+    project.write("Makefile", MADE_TWICE)
+    project.write("in", "x\n")
+    assert project.build("all").status == 0
+    assert project.attempt("sub").status == 2
+
+
+DIRECTORIES = """\
+all: d/e/x
+sub: d/e/y
+$(shell mkdir -p $(if $(filter sub,$(MAKECMDGOALS)),d/e,d d/e))
+d/e/x d/e/y: in
+	cp in $@
+"""
+
+
+def test_goals_that_share_directories_take_turns(project: Project) -> None:
+    """A directory that one goal makes and the other one finds is there for both, in whatever order."""
+    project.write("Makefile", DIRECTORIES)
+    project.write("in", "x\n")
+    for turn, goal in enumerate(("all", "sub", "all", "all", "sub", "sub", "all")):
+        project.write("in", f"{turn}\n")
+        assert project.build(goal).status == 0
+        assert project.text("d/e/x" if goal == "all" else "d/e/y") == f"{turn}\n"
+        assert project.build(goal).count() == 0
+
+
+ONLY_IF_EMPTY = """\
+all: d/e/x
+sub: d/e/y
+ifeq ($(wildcard d/e/x d/e/y),)
+$(shell mkdir -p d/e)
+endif
+d/e/x d/e/y: in
+	cp in $@
+"""
+
+
+def test_a_directory_is_there_when_something_in_it_is(project: Project) -> None:
+    """Kbuild makes directories only for targets of which none is there: kernel/ left one in a directory of all's."""
+    project.write("Makefile", ONLY_IF_EMPTY)
+    project.write("in", "1\n")
+    project.build("all")
+    project.build("sub")
+    project.write("in", "2\n")
+    assert project.build("all").count() == 1
+    assert (project.text("d/e/x"), project.text("d/e/y")) == ("2\n", "1\n")
+    project.check_null(project.rebuild("all"))
+    project.delete("Makefile")
+    project.write("Makefile", ONLY_IF_EMPTY + "ls := $(wildcard d/* *)\n")
+    project.build("all")
+    project.check_null(project.rebuild("all"))
+
+
+def test_a_directory_with_a_source_of_the_user_is_there(project: Project) -> None:
+    """The same with a file that no goal made; and no rule is said to be missing for the directory."""
+    project.write("Makefile", ONLY_IF_EMPTY.replace("d/e/x d/e/y),", "d/e/x d/e/y d/e/mine),"))
+    project.write("in", "1\n")
+    project.build("all")
+    project.write("d/e/mine", "mine\n")
+    project.write("in", "2\n")
+    rebuilt = project.rebuild("all")
+    project.check(rebuilt, runs=1)
+    assert "no rule" not in rebuilt.err

@@ -65,6 +65,16 @@ def test_82_a_static_program_is_never_wrongly_skipped(project: Project, programs
     project.check(project.rebuild())
 
 
+def test_82_what_a_static_program_left_in_a_directory_is_not_in_the_way(project: Project, programs: Path) -> None:
+    """Its product lies, unseen, in a directory that a step makes: it is not the user's file."""
+    project.copy_in("copier", compiled(programs, "copier", "-static"))
+    project.write("Makefile", "out: in\n\tmkdir d\n\t./copier stdio in d/x\n\tcp in out\n")
+    project.write("in", "1\n")
+    project.check(project.build())
+    project.write("in", "2\n")
+    project.check(project.rebuild())
+
+
 def test_82_a_set_user_id_program_is_never_wrongly_skipped(project: Project, programs: Path) -> None:
     """The loader drops LD_PRELOAD for it."""
     if os.geteuid() != 0:

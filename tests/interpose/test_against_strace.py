@@ -115,7 +115,8 @@ def test_opens_have_their_kinds(program: Callable[..., Path], run: harness.RunDi
     assert kinds["absent"] == "n"
     assert kinds["link"] == "l"
     assert (kinds["path"], kinds["dir"]) == ("s", "s")
-    assert all(kinds[name] == "w" for name in ("new", "created", "created64", "excl", "named"))
+    assert all(kinds[name] == "w" for name in ("new", "created", "created64"))
+    assert (kinds["excl"], kinds["named"]) == ("nw", "nw")
     assert (kinds["append"], kinds["appendnew"], kinds["both"]) == ("rw", "nw", "rw")
     assert (kinds["plainlink2"], kinds["plain2"]) == ("l", "w")
     temporary = [name for name in kinds if name.startswith("t") and name not in FILES["opens"].split()]
@@ -128,7 +129,7 @@ def test_streams_have_their_kinds(program: Callable[..., Path], run: harness.Run
     populate(work, FILES["streams"])
     run.run(program("streams"), cwd=work)
     assert kinds_of(run, work) == {
-        "read": "r", "again": "r", "read64": "r", "absent": "n", "new": "w", "newx": "w",
+        "read": "r", "again": "r", "read64": "r", "absent": "n", "new": "w", "newx": "nw",
         "append": "rw", "appendnew": "nw", "both": "rw",
     }  # fmt: skip
 
@@ -141,8 +142,8 @@ def test_names_have_their_kinds(program: Callable[..., Path], run: harness.RunDi
     assert (kinds["from"], kinds["to"]) == ("ru", "w")
     assert (kinds["dir/from2"], kinds["to2"]) == ("ru", "w")
     assert (kinds["olddir"], kinds["newdir"]) == ("sm", "M")
-    assert (kinds["linked"], kinds["hard"], kinds["sym"], kinds["dir/sym"]) == ("r", "w", "w", "w")
-    assert (kinds["made"], kinds["gone"], kinds["gonedir"], kinds["absent2"]) == ("ws", "u", "u", "n")
+    assert (kinds["linked"], kinds["hard"], kinds["sym"], kinds["dir/sym"]) == ("r", "nw", "nw", "nw")
+    assert (kinds["made"], kinds["gone"], kinds["gonedir"], kinds["absent2"]) == ("nws", "u", "u", "n")
     assert all(kinds[name] == "t" for name in ("time", "time2", "dir/time"))
     assert (kinds["cut"], kinds["cut2"], kinds["fmode"]) == ("w", "rw", "rct")
     records = run.trace().records
