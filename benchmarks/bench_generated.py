@@ -75,6 +75,7 @@ def rows(steps: int, bench: Bench) -> tuple[list[list[str]], int, float]:
     stock = series(bench, ("make",))
     ours = series(bench, (*HASHMAKE, "build"))
     size = measure.state_size(bench.top)
+    loaded = measure.load_time(bench.top)
     files = count_files(bench.top)
     lines = []
     for what in ("cold", "null", "edit"):
@@ -92,6 +93,7 @@ def rows(steps: int, bench: Bench) -> tuple[list[list[str]], int, float]:
                 f"{best / files * 1e6:.1f}" if what == "null" else "",
                 megabytes(max(u.own_rss for u in mine)),
                 megabytes(size),
+                f"{loaded:.3f}",
             ]
         )
     return lines, files, min(u.wall for u in ours["null"])
@@ -117,7 +119,7 @@ def main() -> None:
             lines += measured
             nulls.append((files, wall))
             shutil.rmtree(bench.top)
-    header = "steps|make wall s|hashmake wall s|ratio|make CPU s|hashmake CPU s|ratio|us/file|peak MB|state MB"
+    header = "steps|make wall s|hashmake wall s|ratio|make CPU s|hashmake CPU s|ratio|us/file|peak MB|state MB|load s"
     print(measure.table(header.split("|"), lines))
     (few, fast), (many, slow) = nulls[0], nulls[-1]
     if many > few:

@@ -158,7 +158,8 @@ def main() -> None:
         header = "row|make wall s|hashmake wall s|ratio|make CPU s|hashmake CPU s|ratio|peak MB"
         rows = [line(labels.get(row, row), found[row]) for row in ROWS if row in found and row in chosen.rows]
         print(measure.table(header.split("|"), rows))
-        print(f"state on disk: {megabytes(measure.state_size(bench.out('hashmake')))} MB")
+        out = bench.out("hashmake")
+        print(f"state: {megabytes(measure.state_size(out))} MB on disk, loaded in {measure.load_time(out):.3f} s")
 
 
 if __name__ == "__main__":

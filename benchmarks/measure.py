@@ -18,7 +18,8 @@ HASHMAKE = (
     f"import sys; sys.path.insert(0, {ROOT!r}); from hashmake.front import main; sys.exit(main())",
 )
 TICKS = os.sysconf("SC_CLK_TCK")
-CLEARED = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEFILES", "LD_PRELOAD"}
+# An installed hashmake has its bytecode; PYTHONDONTWRITEBYTECODE would have it compiled at every start.
+CLEARED = {"PYTHONDONTWRITEBYTECODE", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEFILES", "LD_PRELOAD"}
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,18 @@ def state_size(directory: str) -> int:
     for folder, _, names in os.walk(os.path.join(directory, ".hashmake")):
         total += sum(os.lstat(os.path.join(folder, name)).st_blocks * 512 for name in names)
     return total
+
+
+def load_time(directory: str) -> float:
+    """Seconds to open the recording as every build does that starts make: the best of five."""
+    code = (
+        f"import sys, time; sys.path.insert(0, {ROOT!r})\n"
+        "from hashmake.archive import Archive; from hashmake.database import Database\n"
+        "began = time.perf_counter(); Archive(Database(sys.argv[1], readonly=True)).load()\n"
+        "print(time.perf_counter() - began)"
+    )
+    command = [sys.executable, "-c", code, os.path.join(directory, ".hashmake", "db")]
+    return min(float(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(5))
 
 
 def spread(values: list[float], unit: float = 1.0) -> str:

@@ -46,11 +46,12 @@ Products = dict[str, str]
 
 @dataclass(frozen=True)
 class Built:
-    """One build: how it ended, and which compilers and linkers ran."""
+    """One build: how it ended, which compilers and linkers ran, and why each step did (reason and command)."""
 
     status: int
     text: str
     runs: list[str]
+    reasons: list[str]
 
     def objects(self) -> list[str]:
         """The objects that were compiled or assembled, probes for compiler options left out."""
@@ -129,7 +130,9 @@ class Linux:
         status = self.start(*goals, **variables).wait(PATIENCE)
         text = (CACHE / "build.log").read_text(errors="replace")
         assert status == 0, text[-4000:]
-        return Built(status, text, logged()[before:])
+        steps = [] if tool.is_stock_make() else self.log()["ran"]
+        reasons = [f"{step['reason']['text']}: {step['command']}" for step in steps]
+        return Built(status, text, logged()[before:], reasons)
 
     def stock(self, *goals: str, **variables: str) -> None:
         """Build with stock make, unseen by the tool under test."""

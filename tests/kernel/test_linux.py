@@ -6,6 +6,7 @@ The first part takes about a quarter of an hour on two cores; the tests that ask
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -41,6 +42,11 @@ def check_reasons(linux: Linux) -> None:
     assert not unexplained
 
 
+def check_no_link(built: Built) -> None:
+    """No vmlinux was linked; else the reasons of what ran beside the compilations."""
+    assert not built.links(), [why for why in built.reasons if "-c -o" not in why]
+
+
 def check_null(linux: Linux) -> None:
     """A build without an edit: make is not started, nothing is compiled, vmlinux is not written."""
     before = os.stat(linux.out / "vmlinux")
@@ -56,7 +62,8 @@ def includers(linux: Linux, header: str) -> set[str]:
     """The objects whose compilation read a header, by what the compiler itself wrote down."""
     found = set()
     for record in linux.out.rglob(".*.o.cmd"):
-        if f"/{header}" in record.read_text(errors="replace"):
+        # Sources by their full path, generated headers from the output directory.
+        if re.search(rf"[ /]{re.escape(header)}\b", record.read_text(errors="replace")):
             found.add(str(record.relative_to(linux.out).with_name(record.name[1:-4])))
     return found
 
@@ -105,7 +112,7 @@ def test_a_comment_is_one_compile_and_no_link(linux: Linux) -> None:
     """The object comes out equal, so nothing after it runs."""
     built = check_edit(linux, COMMENT)
     assert built.objects() == ["kernel/fork.o"]
-    assert not built.links()
+    check_no_link(built)
 
 
 def test_a_deleted_object_is_one_compile_and_no_link(linux: Linux) -> None:
@@ -114,7 +121,7 @@ def test_a_deleted_object_is_one_compile_and_no_link(linux: Linux) -> None:
     built = linux.build()
     linux.check()
     assert built.objects() == ["kernel/fork.o"]
-    assert not built.links()
+    check_no_link(built)
 
 
 def test_a_damaged_object_is_one_compile_and_no_link(linux: Linux) -> None:
@@ -125,7 +132,7 @@ def test_a_damaged_object_is_one_compile_and_no_link(linux: Linux) -> None:
     built = linux.build()
     linux.check()
     assert built.objects() == ["kernel/fork.o"]
-    assert not built.links()
+    check_no_link(built)
 
 
 def test_a_deleted_command_record_leaves_the_objects_right(linux: Linux) -> None:
@@ -180,10 +187,6 @@ def kill_after(linux: Linux, seconds: float) -> None:
     assert drained(process.pid, 120), "children of the killed tool are still there"
 
 
-@pytest.mark.xfail(
-    reason="after tinyconfig between two builds of all, conf and its objects were made once more than needed; one run"
-    " on a since reverted commit failed with kernel/sched hidden, and its cause is not known: not to be relied on yet"
-)
 def test_goals_switched_back_and_forth_run_nothing_twice(linux: Linux) -> None:
     """tinyconfig, all, kernel/, mm/slob.o, all."""
     linux.build("tinyconfig")
@@ -208,7 +211,7 @@ def test_a_comment_in_a_header_of_many_links_nothing(linux: Linux) -> None:
     expected = includers(linux, "include/linux/list.h")
     built = check_edit(linux, MANY_COMMENT)
     assert set(built.sources()) <= expected
-    assert not built.links()
+    check_no_link(built)
 
 
 @pytest.mark.usefixtures("everything")
