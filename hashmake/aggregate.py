@@ -22,6 +22,7 @@ def aggregate(result: Result, events: list[Event], account: Account, tree: Tree,
     seen: set[int] = set()
     written: dict[PathId, tuple[ValueId, ValueId]] = {}
     steps = 0
+    wrote_itself = False
     result.flags |= COMPOSITE
     for event in events:
         if isinstance(event, Below):
@@ -35,6 +36,7 @@ def aggregate(result: Result, events: list[Event], account: Account, tree: Tree,
             for write in event.writes:
                 _write(written, *write)
         else:
+            wrote_itself = True
             _write(written, *event)
     _own_facts(account, entry, written, tree)
     _looks(account, entry, written, tree, disk)
@@ -42,7 +44,7 @@ def aggregate(result: Result, events: list[Event], account: Account, tree: Tree,
     for pid, (pre, post) in written.items():
         if pre != NO_VALUE or post != NO_VALUE:
             result.outs.extend((pid, pre, post))
-    result.steps = steps
+    result.steps = steps + wrote_itself
 
 
 def _write(written: dict[PathId, tuple[ValueId, ValueId]], pid: PathId, pre: ValueId, post: ValueId) -> None:

@@ -26,7 +26,10 @@ from hashmake.tree import Tree
 
 
 class Counts:
-    """How many plain steps ran, were skipped, failed; how many make processes were evaluated."""
+    """How many steps ran, were skipped, failed; how many make processes were evaluated.
+
+    A composite is a step as well if it wrote files itself.
+    """
 
     def __init__(self) -> None:
         self.run = self.skipped = self.failed = self.evaluated = 0
@@ -329,7 +332,8 @@ class Engine:
     def _log(self, running: Running, result: Result) -> None:
         if result.flags & COMPOSITE:
             self.counts.evaluated += 1
-            return
+            if running.kind == ROOT or not running.wrote_itself():
+                return  # nothing but a make; what it started has lines of its own
         self.counts.run += 1
         if result.flags & FAILED:
             self.counts.failed += 1

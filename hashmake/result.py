@@ -33,7 +33,7 @@ class Result:
     facts    FactIds that held when it started: array "I", sorted. For a composite: of all that lies below, at entry
     outs     flat array "I" of (path, version before, version after), in the order of the last write of each path
     kids     ResultIds of the steps directly below, in order of completion (composite only)
-    steps    how many plain steps lie in it (1 for a plain step)
+    steps    how many steps lie in it: plain ones, and composites that wrote files themselves (1 for a plain step)
     wall_us  wall time, us
     build    number of the build that made it
     stdout   what $(shell) returned

@@ -81,3 +81,7 @@ class Running:
         self.reason: Reason | None = None
         self.events: list[Event] = []
         self.then: Callable[[], None] | None = None
+
+    def wrote_itself(self) -> bool:
+        """Of a composite: whether it wrote files beside what the steps below it wrote (a script that calls make)."""
+        return any(not isinstance(event, Below) for event in self.events)

@@ -226,3 +226,33 @@ def test_a_directory_with_a_source_of_the_user_is_there(project: Project) -> Non
     rebuilt = project.rebuild("all")
     project.check(rebuilt, runs=1)
     assert "no rule" not in rebuilt.err
+
+
+LINKED_BY_SCRIPT = """\
+all: linked
+stamp.o: stamp.c common.h
+	cat common.h stamp.c > stamp.o
+linked: rest.o FORCE
+	+sh link.sh $(MAKE)
+rest.o: rest.c
+	cp rest.c rest.o
+FORCE:
+"""
+
+
+def test_a_script_that_calls_make_has_a_line_in_the_log(project: Project) -> None:
+    """link-vmlinux.sh calls make, then links: the link ran and the log did not say so."""
+    project.write("Makefile", LINKED_BY_SCRIPT)
+    project.write("link.sh", "$1 stamp.o && cat stamp.o rest.o > linked\n")
+    for name in ("stamp.c", "rest.c", "common.h"):
+        project.write(name, f"{name}\n")
+    project.build()
+    project.write("common.h", "common.h, edited\n")
+    project.check(project.rebuild(), runs=2)
+    project.build()
+    project.write("rest.c", "rest.c, edited\n")
+    project.build()
+    log = project.log()
+    ran = {step["command"].split()[0]: step["reason"]["kind"] for step in log["ran"]}
+    assert ran == {"cp": "ReadChanged", "sh": "ReadChanged"}
+    assert log["steps"]["run"] == 2

@@ -32,7 +32,7 @@ FUNCTION = Edit("function", appended={"kernel/fork.c": "\nint hashmake_probe(int
 COMMENT = Edit("comment", appended={"kernel/fork.c": "/* hashmake */\n"})
 FEW = Edit("header-few", replaced={"kernel/sched/sched.h": ("TASK_ON_RQ_MIGRATING\t2", "TASK_ON_RQ_MIGRATING\t3")})
 MANY = Edit("header-many", replaced={"include/linux/poison.h": ("((void *) 0x100 +", "((void *) 0x180 +")})
-MANY_COMMENT = Edit("header-comment", appended={"include/linux/list.h": "/* hashmake */\n"})
+MANY_COMMENT = Edit("header-comment", appended={"include/linux/slab.h": "/* hashmake */\n"})
 MAKEFILE = Edit("makefile", appended={"kernel/Makefile": "CFLAGS_fork.o += -DHASHMAKE_PROBE -fno-tree-ch\n"})
 NEW_FILE = Edit(
     "new-file",
