@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Linux tinyconfig: stock make and hashmake in the same run, after the same edits.
 
-    benchmarks/bench_linux.py SOURCE [--rows cold null touch edit comment few many] [--repeat 3] [-j 2] [--work DIR]
+    benchmarks/bench_linux.py SOURCE [--rows cold null touch edit comment few many] [--cold 2] [--repeat 3] [-j 2]
 
 SOURCE is a kernel's source directory or tarball (Debian: /usr/src/linux-source-6.1.tar.xz); it is copied. Both tools
 build from the one copy into an output directory of their own, so each edit is made once and built twice.
@@ -21,6 +21,7 @@ import argparse
 import collections
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
@@ -55,6 +56,13 @@ class Bench:
     def build(self, tool: str, *goals: str) -> Usage:
         """Build once."""
         return measure.run([*TOOLS[tool], f"-j{self.jobs}", f"O={self.out(tool)}", *goals], self.source)
+
+    def cold(self, tool: str) -> Usage:
+        """Build everything, from an output directory with nothing but what tinyconfig makes."""
+        shutil.rmtree(self.out(tool), ignore_errors=True)
+        os.mkdir(self.out(tool))
+        self.build(tool, "tinyconfig")
+        return self.build(tool)
 
     def append(self, name: str, text: str) -> None:
         """Add a line to a source file, another one each time."""
@@ -100,15 +108,15 @@ def prepare(source: str, work: str, jobs: int) -> Bench:
         copy = ["tar", "-xf", os.path.abspath(source), "--strip-components=1", "-C", bench.source]
     subprocess.run(copy, check=True)
     subprocess.run(["make", "-s", "mrproper"], cwd=bench.source, env=measure.environment(), check=True)
-    for tool in TOOLS:
-        os.mkdir(bench.out(tool))
-        bench.build(tool, "tinyconfig")
     return bench
 
 
-def measured(bench: Bench, chosen: list[str], repeat: int) -> dict[str, dict[str, list[Usage]]]:
-    """Build all rows with both tools, in turn."""
-    found: dict[str, dict[str, list[Usage]]] = {"cold": {tool: [bench.build(tool)] for tool in TOOLS}}
+def measured(bench: Bench, chosen: list[str], cold: int, repeat: int) -> dict[str, dict[str, list[Usage]]]:
+    """Build all rows with both tools, in turn; the second cold build in the other order, as the first one warms up."""
+    found: dict[str, dict[str, list[Usage]]] = {"cold": {tool: [] for tool in TOOLS}}
+    for number in range(cold):
+        for tool in reversed(TOOLS) if number % 2 else TOOLS:
+            found["cold"][tool].append(bench.cold(tool))
     bench.count_users()
     for tool in TOOLS:
         bench.build(tool)  # what a first build leaves to be settled is not what the rows below are about
@@ -143,14 +151,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("source", help="directory or tarball of the kernel")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
-    parser.add_argument("--repeat", type=int, default=3, help="builds of each row but cold")
+    parser.add_argument("--repeat", type=int, default=3, help="builds of each other row")
+    parser.add_argument("--cold", type=int, default=2, help="cold builds")
     parser.add_argument("-j", dest="jobs", type=int, default=2)
     parser.add_argument("--work", help="directory for the copy (default: a temporary one)")
     chosen = parser.parse_args()
     print(measure.origin())
     with tempfile.TemporaryDirectory(prefix="hashmake-bench-", dir=chosen.work) as work:
         bench = prepare(chosen.source, os.path.realpath(work), chosen.jobs)
-        found = measured(bench, chosen.rows, chosen.repeat)
+        found = measured(bench, chosen.rows, chosen.cold, chosen.repeat)
         labels = {
             "few": f"few ({bench.few}, {bench.users[bench.few]} users)",
             "many": f"many (include/linux/list.h, {bench.users['include/linux/list.h']} users)",

@@ -29,7 +29,7 @@ from hashmake.tables import (
 )
 from hashmake.tree import Tree
 
-_WRITES = frozenset(b"wumMtc")
+_WRITE_LETTERS = frozenset({b"w", b"u", b"m", b"M", b"t", b"c"})
 _LOOK_KINDS = {b"r": READ, b"s": STAT, b"l": LSTAT, b"a": ACCESS, b"k": EXISTS, b"n": ABSENT}
 _TEMPORARY_DIRECTORIES = frozenset({b"/tmp", b"/var/tmp", b"/dev/shm"})
 _SCRIPT_MAX = 1 << 20
@@ -94,7 +94,8 @@ class Accountant:
 
     def absorb(self, account: Account, records: list[bytes], variables: dict[bytes, bytes]) -> None:
         """Take in records that came since the last call. For a plain step: all of them, once, at its end."""
-        touched = {r[1:] for r in records if r and r[0] in _WRITES}
+        writes = [r for r in records if r[:1] in _WRITE_LETTERS]
+        touched = {r[1:] for r in writes}
         account.wrote |= touched
         unique = set(records)
         unique.discard(b"")
@@ -103,19 +104,13 @@ class Accountant:
         if account.make:
             slow = list(unique)
         else:
-            known = self._tree.record_facts.get
-            facts = account.facts
-            slow = []
-            for record in unique:
-                fid = known(record)
-                if fid is None:
-                    slow.append(record)
-                else:
-                    facts.add(fid)
+            known = self._tree.record_facts
+            slow = list(unique.difference(known))
+            account.facts.update(map(known.__getitem__, unique.difference(slow)))
         for record in slow:
             self._one(account, record, unique, variables)
         if touched:
-            self._written(account, records, touched)
+            self._written(account, records, writes, touched)
         self._close_lists(account, unique)
 
     # -- reads ----------------------------------------------------------------------------------------------------
@@ -301,29 +296,28 @@ class Accountant:
 
     # -- writes ---------------------------------------------------------------------------------------------------
 
-    def _written(self, account: Account, records: list[bytes], touched: set[bytes]) -> None:
+    def _written(self, account: Account, records: list[bytes], writes: list[bytes], touched: set[bytes]) -> None:
         first = dict(zip(reversed(records), range(len(records), 0, -1), strict=True))
-        self._expand_moves(records, touched)
-        for path in self._in_write_order(records, touched):
+        self._expand_moves(writes, touched)
+        for path in self._in_write_order(writes, touched):
             if path == self._own or path.startswith(self._own + b"/"):
                 continue
             earlier = self._disk.known_before(path, account.started_ns)
             self._tree.wrote(path)
             self._written_path(account, path, first, earlier)
 
-    def _in_write_order(self, records: list[bytes], touched: set[bytes]) -> list[bytes]:
+    def _in_write_order(self, writes: list[bytes], touched: set[bytes]) -> list[bytes]:
         last: dict[bytes, int] = dict.fromkeys(touched, -1)
-        for at, record in enumerate(records):
-            if record and record[0] in _WRITES:
-                last[record[1:]] = at
+        for at, record in enumerate(writes):
+            last[record[1:]] = at
         return sorted(last, key=last.__getitem__)
 
-    def _expand_moves(self, records: list[bytes], touched: set[bytes]) -> None:
+    def _expand_moves(self, writes: list[bytes], touched: set[bytes]) -> None:
         """A renamed directory: everything below has a new name."""
-        for at, record in enumerate(records):
-            if record[:1] != trace.MOVEDIR or at + 1 >= len(records):
+        for at, record in enumerate(writes):
+            if record[:1] != trace.MOVEDIR or at + 1 >= len(writes):
                 continue
-            old, new = record[1:], records[at + 1][1:]
+            old, new = record[1:], writes[at + 1][1:]
             for where, directories, files in os.walk(new):
                 for name in directories + files:
                     path = where + b"/" + name
@@ -340,7 +334,7 @@ class Accountant:
             return  # a name that may never come again: not worth a number
         pid = tree.tables.path(path)
         never = len(first) + 10**9
-        wrote_at = min(first.get(k + path, never) for k in _WRITE_KINDS)
+        wrote_at = min(first.get(k + path, never) for k in _WRITE_LETTERS)
         earlier = [k for k in _LOOK_KINDS if first.get(k + path, never) < wrote_at]
         before = account.outs.get(pid)
         known = tree.state.get(pid)
@@ -432,8 +426,7 @@ def _below_move(path: bytes, first: dict[bytes, int]) -> bool:
     return False
 
 
-_WRITE_KINDS = (b"w", b"u", b"m", b"M", b"t", b"c")
-_ALL_PATH_KINDS = (*_WRITE_KINDS, *_LOOK_KINDS)
+_ALL_PATH_KINDS = (*_WRITE_LETTERS, *_LOOK_KINDS)
 _SPECIAL: dict[bytes, Callable[[Accountant, Account, bytes, dict[bytes, bytes]], None]] = {
     trace.LIST: Accountant._list,
     trace.ENTRY: Accountant._entry,
