@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ UNWANTED = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKEFILES", "G
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch, tmp_path_factory):
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing of the developer's machine gets in, and nothing a test does gets out to their home directory."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
@@ -30,11 +31,11 @@ def clean_environment(monkeypatch, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch):
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse connections to anything but local sockets (sources of tests/projects are fetched by apt, a program)."""
     connect = socket.socket.connect
 
-    def guarded(self, address):
+    def guarded(self: socket.socket, address: Any) -> None:
         if self.family != socket.AF_UNIX:
             message = f"a test tried to reach {address!r}; tests use no network"
             raise RuntimeError(message)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from array import array
 
+from fakes import MemoryDisk, version_of
+
 from hashmake import tables
 from hashmake.account import Account
 from hashmake.aggregate import aggregate
@@ -13,7 +15,6 @@ from hashmake.result import COMPOSITE, FAILED, RECIPE, UNSEEN, Result
 from hashmake.running import Below
 from hashmake.tables import PathId
 from hashmake.tree import Tree
-from tests.fakes import MemoryDisk, version_of
 
 
 def kid(recording: Recording, reads: dict[str, str], writes: dict[str, str]) -> Result:

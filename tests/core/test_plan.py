@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from array import array
 
+from fakes import MemoryDisk, version_of
+
 from hashmake import plan, tables
 from hashmake.recording import Recording
 from hashmake.result import FAILED, RECIPE, UNSEEN, Result
 from hashmake.tables import PathId
 from hashmake.tree import Tree
-from tests.fakes import MemoryDisk, version_of
 
 
 class World:

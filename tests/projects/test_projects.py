@@ -8,12 +8,19 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from e2e import tool
 
 from . import sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Files = dict[str, tuple[str, str]]  # path -> mode, and digest or target of a link
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ JOBS = "-j2"
 class Tree:
     """One project at one path, where make and hashmake build it in turn."""
 
-    def __init__(self, project, base):
+    def __init__(self, project: Project, base: Path) -> None:
         self.project = project
         self.pristine = base / "pristine"
         self.path = base / "tree"
@@ -78,35 +85,36 @@ class Tree:
             subprocess.run(project.configure, cwd=self.path, check=True, capture_output=True, env=self.env)
         self.path.rename(self.pristine)
 
-    def fresh(self):
+    def fresh(self) -> None:
         """Start from the configured sources."""
         shutil.rmtree(self.path, ignore_errors=True)
         subprocess.run(["cp", "-a", self.pristine, self.path], check=True)
 
-    def run(self, *command):
+    def run(self, *command: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             command, cwd=self.path, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
 
-    def make(self):
+    def make(self) -> subprocess.CompletedProcess[bytes]:
         return self.run("make", JOBS, *self.project.arguments)
 
-    def hashmake(self):
+    def hashmake(self) -> subprocess.CompletedProcess[bytes]:
         return self.run(*tool.build_command(), JOBS, *self.project.arguments)
 
-    def log(self):
-        return json.loads(self.run(*tool.verb_command("log", "--json")).stdout)
+    def log(self) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads(self.run(*tool.verb_command("log", "--json")).stdout)
+        return record
 
-    def edit(self):
+    def edit(self) -> None:
         """Make the project's one edit; a later version of it may need another one."""
         file = self.path / self.project.edited
         text = file.read_text(errors="surrogateescape")
         assert self.project.before in text, f"{self.project.package}: {self.project.edited} is not what it was"
         file.write_text(text.replace(self.project.before, self.project.after), errors="surrogateescape")
 
-    def files(self):
+    def files(self) -> Files:
         """Path -> digest, or target of a link."""
-        found = {}
+        found: Files = {}
         for folder, folders, names in os.walk(self.path):
             folders[:] = [name for name in folders if name != ".hashmake"]
             for name in names:
@@ -120,7 +128,7 @@ class Tree:
                     found[os.path.relpath(path, self.path)] = (with_mode, digest)
         return found
 
-    def stamps(self):
+    def stamps(self) -> dict[str, tuple[int, int, int]]:
         """Path -> what changes when a file is written or replaced."""
         found = {}
         for name in self.files():
@@ -128,7 +136,7 @@ class Tree:
             found[name] = (status.st_ino, status.st_mtime_ns, status.st_size)
         return found
 
-    def clean_build(self, change=lambda: None):
+    def clean_build(self, change: Callable[[], None] = lambda: None) -> Files:
         """Files of a clean stock build."""
         self.fresh()
         change()
@@ -137,13 +145,13 @@ class Tree:
         return self.files()
 
 
-def unequal(ours, stock):
+def unequal(ours: Files, stock: Files) -> list[str]:
     """Names that only one of two trees has or that differ."""
     return sorted(name for name in ours.keys() | stock.keys() if ours.get(name) != stock.get(name))
 
 
 @pytest.fixture(scope="module", params=PROJECTS, ids=lambda project: project.package)
-def tree(request, tmp_path_factory):
+def tree(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tree:
     """The project, unpacked and configured, or the reason why there is none."""
     try:
         return Tree(request.param, tmp_path_factory.mktemp(request.param.package))
@@ -151,7 +159,7 @@ def tree(request, tmp_path_factory):
         pytest.skip(f"the source of {request.param.package} can't be had: {reason}")
 
 
-def test_builds_what_make_builds_and_only_what_changed(tree):
+def test_builds_what_make_builds_and_only_what_changed(tree: Tree) -> None:
     """One story, as each of its builds stands on the one before."""
     as_it_was = tree.clean_build()
     varying = set(unequal(as_it_was, tree.clean_build()))  # make's own builds are not reproducible in these
@@ -183,7 +191,7 @@ def test_builds_what_make_builds_and_only_what_changed(tree):
     assert set(unequal(tree.files(), edited)) <= varying
 
 
-def test_a_failing_build_fails_as_make_does(tree):
+def test_a_failing_build_fails_as_make_does(tree: Tree) -> None:
     """The same exit status and the same complaint of the compiler; mended, it builds."""
     broken = "\n#error not finished\n"
     results = []
@@ -198,10 +206,9 @@ def test_a_failing_build_fails_as_make_does(tree):
     assert complaint in stock.stderr
     assert complaint in ours.stderr
 
-    file = tree.path / tree.project.edited
-    file.write_text(
-        file.read_text(errors="surrogateescape").removesuffix(broken), encoding="utf-8", errors="surrogateescape"
-    )
+    edited = tree.path / tree.project.edited
+    text = edited.read_text(errors="surrogateescape").removesuffix(broken)
+    edited.write_text(text, encoding="utf-8", errors="surrogateescape")
     done = tree.hashmake()
     assert done.returncode == 0, done.stderr.decode()
     mended = tree.files()
