@@ -114,7 +114,7 @@ def prepare(source: str, work: str, jobs: int) -> Bench:
 def measured(bench: Bench, chosen: list[str], cold: int, repeat: int) -> dict[str, dict[str, list[Usage]]]:
     """Build all rows with both tools, in turn; the second cold build in the other order, as the first one warms up."""
     found: dict[str, dict[str, list[Usage]]] = {"cold": {tool: [] for tool in TOOLS}}
-    for number in range(cold):
+    for number in range(cold if "cold" in chosen else 1):
         for tool in reversed(TOOLS) if number % 2 else TOOLS:
             found["cold"][tool].append(bench.cold(tool))
     bench.count_users()

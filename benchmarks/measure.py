@@ -34,6 +34,18 @@ class Usage:
     status: int
     output: bytes
 
+    def __add__(self, then: Usage) -> Usage:
+        """This run and the one that had to follow it."""
+        return Usage(
+            self.wall + then.wall,
+            self.cpu + then.cpu,
+            self.own_cpu + then.own_cpu,
+            max(self.own_rss, then.own_rss),
+            max(self.tree_rss, then.tree_rss),
+            then.status,
+            self.output + then.output,
+        )
+
 
 def environment(**extra: str) -> dict[str, str]:
     """Give the environment of every measured build: nothing of a make or hashmake outside, Kbuild's stamps pinned."""
@@ -77,8 +89,8 @@ class Sampler(threading.Thread):
             self.rss = max(self.rss, int(peak[0].split()[1]) * 1024)
 
 
-def run(command: list[str], where: str, env: dict[str, str] | None = None) -> Usage:
-    """Run a program that has to succeed, and weigh it."""
+def run(command: list[str], where: str, env: dict[str, str] | None = None, may_fail: bool = False) -> Usage:
+    """Run a program, which has to succeed unless it `may_fail`, and weigh it."""
     started = time.perf_counter()
     with subprocess.Popen(
         command,
@@ -100,7 +112,7 @@ def run(command: list[str], where: str, env: dict[str, str] | None = None) -> Us
         sampler.look()
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
+    if child.returncode and not may_fail:
         sys.stdout.write(output[-3000:].decode(errors="replace"))
         sys.exit(f"{' '.join(command)}: exit status {child.returncode}")
     return Usage(
@@ -141,7 +153,11 @@ def spread(values: list[float], unit: float = 1.0) -> str:
 
 
 def origin() -> str:
-    """Name the commit and the machine, without which figures mean nothing."""
+    """Name the commit and the machine, without which figures mean nothing. SystemExit where hashmake can't run."""
+    if subprocess.run([*HASHMAKE, "--version"], capture_output=True, check=False).returncode:
+        raise SystemExit(
+            f"{sys.executable}: can't run {ROOT}/hashmake; use a Python that has its packages (pip install .)"
+        )
     commit = subprocess.run(
         ["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
     ).stdout.strip()

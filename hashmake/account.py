@@ -11,7 +11,7 @@ from posixpath import dirname
 
 from hashmake import digest, trace
 from hashmake import step as steps
-from hashmake.disk import Disk, granularity_ns
+from hashmake.disk import Disk, changed_since
 from hashmake.tables import (
     ABSENT,
     ACCESS,
@@ -33,17 +33,21 @@ _WRITE_LETTERS = frozenset({b"w", b"u", b"m", b"M", b"t", b"c"})
 _LOOK_KINDS = {b"r": READ, b"s": STAT, b"l": LSTAT, b"a": ACCESS, b"k": EXISTS, b"n": ABSENT}
 _TEMPORARY_DIRECTORIES = frozenset({b"/tmp", b"/var/tmp", b"/dev/shm"})
 _SCRIPT_MAX = 1 << 20
+_NO_RECORD = b"a record that can't be parsed"
 
 
 class Account:
     """What one running step has done so far.
 
     facts    what held when it started
+    replaces what it makes does not depend on what its products were before: a mere look at them is no input
     outs     path -> (version before, version now), in the order of the last write
     fresh    each write as it was taken in: path, version before it, version after it
     since    the tree's moment at which the step started; started_ns: the same by the clock
     looks    paths that a make process looked at: existence counts, content only if nothing below reads it
     wrote    all paths that it wrote, removed or touched
+    readers  who read a table whose entries count one by one: the path, then program and arguments, joined by 1
+    reread   paths that it, or a step below it, made, and that it read then: no inputs, but what they mention counts
     names    environment variables looked up (step.WHOLE: all)
     unseen   why it can't be followed, "" if it can
     make     a make process came up in it; goal: what it makes when no goal is named
@@ -54,10 +58,14 @@ class Account:
         "facts",
         "fresh",
         "goal",
+        "intermediates",
         "looks",
         "make",
         "names",
         "outs",
+        "readers",
+        "replaces",
+        "reread",
         "shell",
         "since",
         "started_ns",
@@ -72,11 +80,15 @@ class Account:
         self.outs: dict[PathId, tuple[ValueId, ValueId]] = {}
         self.fresh: list[tuple[PathId, ValueId, ValueId]] = []
         self.looks: set[PathId] = set()
+        self.readers: set[bytes] = set()
+        self.reread: set[PathId] = set()
         self.names: set[bytes] = set()
+        self.intermediates: set[bytes] = set()
         self.unseen = b""
         self.goal = b""
         self.wrote: set[bytes] = set()
         self.make = False
+        self.replaces = False
         self.shell = False
         self._lists: dict[bytes, list[bytes]] = {}
 
@@ -95,7 +107,11 @@ class Accountant:
     def absorb(self, account: Account, records: list[bytes], variables: dict[bytes, bytes]) -> None:
         """Take in records that came since the last call. For a plain step: all of them, once, at its end."""
         writes = [r for r in records if r[:1] in _WRITE_LETTERS]
+        if not all(r[1:2] == b"/" for r in writes):
+            account.unseen = _NO_RECORD
+            writes = [r for r in writes if r[1:2] == b"/"]
         touched = {r[1:] for r in writes}
+        self._expand_moves(writes, touched)
         account.wrote |= touched
         unique = set(records)
         unique.discard(b"")
@@ -118,17 +134,17 @@ class Accountant:
     def _one(self, account: Account, record: bytes, unique: set[bytes], variables: dict[bytes, bytes]) -> None:
         kind = record[:1]
         fact_kind = _LOOK_KINDS.get(kind)
-        if fact_kind is not None:
-            if fact_kind == ABSENT:
-                self._absent(account, record, unique)
-            else:
-                self._look(account, record, fact_kind)
-        else:
-            special = _SPECIAL.get(kind)
-            if special is None:
-                account.unseen = account.unseen or b"a record that can't be parsed"
-            else:
-                special(self, account, record[1:], variables)
+        special = _SPECIAL.get(kind)
+        if kind in _PATH_LETTERS and record[1:2] != b"/":
+            account.unseen = account.unseen or _NO_RECORD
+        elif fact_kind == ABSENT:
+            self._absent(account, record, unique)
+        elif fact_kind is not None:
+            self._look(account, record, fact_kind)
+        elif special is not None:
+            special(self, account, record[1:], variables)
+        elif kind not in (trace.BEGUN, trace.OVER):
+            account.unseen = account.unseen or _NO_RECORD
 
     def _internal(self, account: Account, pid: PathId) -> bool:
         """Whether this step, or one below it, made pid."""
@@ -161,6 +177,8 @@ class Accountant:
         tree = self._tree
         pid = tree.tables.path(path)
         if self._internal(account, pid):
+            if kind == READ:
+                account.reread.add(pid)
             return
         if kind == EXISTS:
             account.looks.add(pid)
@@ -217,6 +235,12 @@ class Accountant:
         if name != b"MAKEFLAGS":
             account.names.add(name)
 
+    def _reader(self, account: Account, text: bytes, _variables: dict[bytes, bytes]) -> None:
+        account.readers.add(text)
+
+    def _intermediate(self, account: Account, path: bytes, _variables: dict[bytes, bytes]) -> None:
+        account.intermediates.add(path)
+
     def _environ(self, account: Account, _program: bytes, _variables: dict[bytes, bytes]) -> None:
         account.names.add(steps.WHOLE)
 
@@ -252,7 +276,7 @@ class Accountant:
         account.goal = account.goal or name
 
     def _unseen(self, account: Account, why: bytes, _variables: dict[bytes, bytes]) -> None:
-        account.unseen = account.unseen or why
+        account.unseen = account.unseen or why or b"unknown"
 
     # -- listings -------------------------------------------------------------------------------------------------
 
@@ -298,7 +322,6 @@ class Accountant:
 
     def _written(self, account: Account, records: list[bytes], writes: list[bytes], touched: set[bytes]) -> None:
         first = dict(zip(reversed(records), range(len(records), 0, -1), strict=True))
-        self._expand_moves(writes, touched)
         for path in self._in_write_order(writes, touched):
             if path == self._own or path.startswith(self._own + b"/"):
                 continue
@@ -315,7 +338,7 @@ class Accountant:
     def _expand_moves(self, writes: list[bytes], touched: set[bytes]) -> None:
         """A renamed directory: everything below has a new name."""
         for at, record in enumerate(writes):
-            if record[:1] != trace.MOVEDIR or at + 1 >= len(writes):
+            if record[:1] != trace.MOVEDIR or not writes[at + 1 : at + 2] or not writes[at + 1][1:].strip(b"/"):
                 continue
             old, new = record[1:], writes[at + 1][1:]
             for where, directories, files in os.walk(new):
@@ -334,7 +357,7 @@ class Accountant:
             return  # a name that may never come again: not worth a number
         pid = tree.tables.path(path)
         never = len(first) + 10**9
-        wrote_at = min(first.get(k + path, never) for k in _WRITE_LETTERS)
+        wrote_at = min(_moved_at(path, first) or never, *(first.get(k + path, never) for k in _WRITE_LETTERS))
         earlier = [k for k in _LOOK_KINDS if first.get(k + path, never) < wrote_at]
         before = account.outs.get(pid)
         known = tree.state.get(pid)
@@ -354,19 +377,25 @@ class Accountant:
             account.fresh.append((pid, pre if known is None else known, post))
         elif known is None:
             return
+        elif known != post:
+            account.fresh.append((pid, known, post))  # a composite that made it earlier on takes it away
         tree.put(pid, known or pre, post, wrote=True)
 
     def _facts_before(self, account: Account, pid: PathId, pre: ValueId, earlier: list[bytes]) -> None:
         """Facts about the version that was there before the step wrote it."""
         tables = self._tree.tables
         version = tables.values[pre]
-        for kind in earlier:
+        for kind in self._counting(account, earlier):
             fact_kind = _LOOK_KINDS[kind]
             if not version:
                 fact_kind = ABSENT
             elif fact_kind == ABSENT:
                 fact_kind = EXISTS
             account.facts.add(tables.fact(fact_kind, pid, tables.value(project(fact_kind, version))))
+
+    def _counting(self, account: Account, earlier: list[bytes]) -> list[bytes]:
+        """Of the looks that came before the step's own write, those that are inputs."""
+        return [kind for kind in earlier if kind == b"r"] if account.replaces else earlier
 
     def _becomes_product(
         self,
@@ -391,11 +420,13 @@ class Accountant:
             if first.get(b"w" + path, 1 << 60) < first.get(b"u" + path, 1 << 60):
                 return None
             return tables.value(was or digest.OTHER)  # there before, removed by this step
-        if b"n" in earlier:
+        written = b"w" + path in first or _moved_at(path, first) != 0
+        if b"n" in self._counting(account, earlier):
             account.facts.add(tables.fact(ABSENT, pid, NO_VALUE))
+        # What another goal made and this step replaced without a look is not there in a clean build.
+        if b"n" in earlier or (written and not earlier and tree.foreign.pop(pid, None) is not None):
             return NO_VALUE
-        written = b"w" + path in first or _below_move(path, first)
-        if not written or not _changed_since(st, account.started_ns) or was == self._disk.own(path):
+        if not written or not changed_since(st, account.started_ns) or was == self._disk.own(path):
             # The content is what it was; but make sees a new time, also when this step is skipped one day.
             for kind in earlier:
                 account.facts.add(tree.fact_now(_LOOK_KINDS[kind], pid))
@@ -404,35 +435,38 @@ class Accountant:
             pre = tables.value(was)
             self._facts_before(account, pid, pre, earlier)
             return pre
+        return self._lost_version(account, pid, earlier)
+
+    def _lost_version(self, account: Account, pid: PathId, earlier: list[bytes]) -> ValueId:
+        """Of a path that was changed before anybody knew what it held."""
+        tables = self._tree.tables
         if b"r" in earlier:
-            account.facts.add(tables.fact(NEVER, pid, NO_VALUE))  # changed in place; what it was is lost
+            account.facts.add(tables.fact(NEVER, pid, NO_VALUE))
         if earlier:  # seen before it was written: something was there
             account.facts.add(tables.fact(EXISTS, pid, tables.value(project(EXISTS, digest.OTHER))))
             return tables.value(digest.OTHER)
         return NO_VALUE
 
 
-def _changed_since(st: os.stat_result, moment_ns: int) -> bool:
-    """Whether a file can have been written since: its status changed (its mtime may have been copied or set)."""
-    return st.st_ctime_ns + granularity_ns(st.st_ctime_ns) > moment_ns
-
-
-def _below_move(path: bytes, first: dict[bytes, int]) -> bool:
-    parent = dirname(path)
-    while len(parent) > 1:
-        if b"M" + parent in first:
-            return True
-        parent = dirname(parent)
-    return False
+def _moved_at(path: bytes, first: dict[bytes, int]) -> int:
+    """When a directory came to this name or to that of a directory above it; 0: never."""
+    while path.strip(b"/"):
+        if b"M" + path in first:
+            return first[b"M" + path]
+        path = dirname(path)
+    return 0
 
 
 _ALL_PATH_KINDS = (*_WRITE_LETTERS, *_LOOK_KINDS)
+_PATH_LETTERS = frozenset({*_ALL_PATH_KINDS, trace.LIST, trace.ENTRY, trace.LISTED, trace.SCRIPT, trace.MAKE_REMOVED})
 _SPECIAL: dict[bytes, Callable[[Accountant, Account, bytes, dict[bytes, bytes]], None]] = {
     trace.LIST: Accountant._list,
     trace.ENTRY: Accountant._entry,
     trace.LISTED: Accountant._listed,
+    trace.MAKE_REMOVED: Accountant._intermediate,
     trace.GETENV: Accountant._getenv,
     trace.ENVIRON: Accountant._environ,
+    trace.READER: Accountant._reader,
     trace.SCRIPT: Accountant._script,
     trace.TEXT: Accountant._text,
     trace.HOST: Accountant._host,

@@ -12,7 +12,7 @@ from hashmake.account import Account
 from hashmake.disk import Disk
 from hashmake.result import COMPOSITE, FAILED, SHELL, UNSEEN, Result
 from hashmake.running import Below, Event
-from hashmake.tables import ABSENT, EXISTS, LIST, NEVER, NO_VALUE, READ, FactId, PathId, ValueId, project
+from hashmake.tables import ABSENT, EXISTS, LIST, NAME, NEVER, NO_VALUE, READ, FactId, PathId, ValueId, project
 from hashmake.tree import Tree
 
 
@@ -22,7 +22,6 @@ def aggregate(result: Result, events: list[Event], account: Account, tree: Tree,
     seen: set[int] = set()
     written: dict[PathId, tuple[ValueId, ValueId]] = {}
     steps = 0
-    wrote_itself = False
     result.flags |= COMPOSITE
     for event in events:
         if isinstance(event, Below):
@@ -36,7 +35,6 @@ def aggregate(result: Result, events: list[Event], account: Account, tree: Tree,
             for write in event.writes:
                 _write(written, *write)
         else:
-            wrote_itself = True
             _write(written, *event)
     _own_facts(account, entry, written, tree)
     _looks(account, entry, written, tree, disk)
@@ -44,7 +42,7 @@ def aggregate(result: Result, events: list[Event], account: Account, tree: Tree,
     for pid, (pre, post) in written.items():
         if pre != NO_VALUE or post != NO_VALUE:
             result.outs.extend((pid, pre, post))
-    result.steps = steps + wrote_itself
+    result.steps = steps + bool(account.outs)  # itself a step if it wrote files: a script that calls make
 
 
 def _write(written: dict[PathId, tuple[ValueId, ValueId]], pid: PathId, pre: ValueId, post: ValueId) -> None:
@@ -102,6 +100,8 @@ def _own_facts(
 def _held_before(fid: FactId, version: ValueId, tree: Tree) -> bool:
     """Whether the fact is about the version that was there when the composite started."""
     tables = tree.tables
+    if tables.fact_kind[fid] == NAME:
+        return tree.names(PathId(tables.fact_path[fid]), tables.values[version], tables.values[tables.fact_value[fid]])
     return project(tables.fact_kind[fid], tables.values[version]) == tables.values[tables.fact_value[fid]]
 
 
@@ -115,7 +115,7 @@ def _looks(
     """What make looked at: existence; with its content where no step below reads it (design.md, rule 19)."""
     tables = tree.tables
     fact_path, fact_kind = tables.fact_path, tables.fact_kind
-    read = {fact_path[f] for f in entry if fact_kind[f] == READ}
+    read = {fact_path[f] for f in entry if fact_kind[f] in (READ, NAME)}
     for pid in account.looks:
         there = written.get(pid)
         if there is not None:

@@ -1,12 +1,14 @@
 """The archive: the recording in the database, saved step by step. database.py says what the tables are."""
 
+import os
 import struct
 import zlib
 from array import array
 
+from hashmake import roll
 from hashmake.database import BE, STATE, U32, Database, pack_list, unpack_list
 from hashmake.errors import Damaged
-from hashmake.recording import Goal, Recording
+from hashmake.recording import Goal, Recording, Seed
 from hashmake.result import Result, ResultId
 from hashmake.tables import PathId, ValueId
 
@@ -27,6 +29,7 @@ class Archive:
             raise Damaged(f"unreadable record: {error}") from error
         recording.load_result = self._load_result
         recording.load_key = self._load_key
+        recording.load_finding = self._load_finding
         return recording
 
     def _load(self, recording: Recording) -> None:
@@ -46,6 +49,9 @@ class Archive:
         for letter, table in ((b"P", recording.products), (b"S", recording.sources)):
             table.update(_unpack_moments(self._db.get(letter) or b""))
         self._load_goals(recording)
+        for path, data in self._db.scan(b"K"):
+            first, last, changed_from, changed_in = unpack_list(data)[0]
+            recording.seeds[path] = Seed(first, last, changed_from, *U32.unpack(changed_in))
 
     def _load_tables(self, recording: Recording) -> None:
         tables = recording.tables
@@ -107,6 +113,10 @@ class Archive:
             ids.frombytes(data)
         return [ResultId(i) for i in ids]
 
+    def _load_finding(self, key: bytes) -> frozenset[bytes] | None:
+        data = self._db.get(b"T" + key)
+        return None if data is None else frozenset(data.split(b"\0")) if data else frozenset()
+
     def save(self, recording: Recording, extra: dict[bytes, bytes] | None = None) -> None:
         """Save what is new, in one transaction. Raises StateUnusable; then nothing of it is saved."""
         chunk = BE.pack(self._chunk)
@@ -121,6 +131,8 @@ class Archive:
             if goal.changed:
                 items[b"g" + goal.key] = _pack_goal(goal)
         items.update(extra or {})
+        paths_of = recording.tables.paths
+        roll.append(os.path.dirname(self._db.directory), [(g, paths_of[p]) for g, p in recording.new_products])
         self._db.put_all(items)
         self._chunk += 1
         recording.saved()
@@ -134,6 +146,9 @@ class Archive:
             b"P": _pack_moments(recording.products),
             b"S": _pack_moments(recording.sources),
             b"W": pack_list(list(keys)) + columns.tobytes(),
+            **{
+                b"K" + path: pack_list([*seed[:3], U32.pack(seed.changed_in)]) for path, seed in recording.seeds.items()
+            },
         }
 
 
@@ -159,6 +174,8 @@ def _new_results(recording: Recording, chunk: bytes) -> dict[bytes, bytes]:
     items = {b"r" + BE.pack(result.id): result.pack() for result in recording.new_results}
     for key in recording.changed_keys:
         items[b"k" + key] = array("I", recording.ids_for(key)).tobytes()
+    for key, data in recording.new_findings:
+        items[b"T" + key] = data
     if recording.new_links:
         items[b"l" + chunk] = recording.new_links.tobytes()
     return items

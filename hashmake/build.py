@@ -6,16 +6,26 @@ What a null build does not need is imported in session.py, after the check.
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
-from hashmake import database, kbuild, nullcheck
+from hashmake import database, kbuild, nullcheck, place
 from hashmake.errors import EXIT_INTERNAL, Damaged, StateUnusable
 from hashmake.goal import goal_key, input_digest
 from hashmake.makeargs import MakeArguments
 from hashmake.statedir import StateDirectory
 
+if TYPE_CHECKING:
+    from hashmake.progress import Progress
+
 
 class Request:
-    """What is asked for: make's words, where, with which environment, and where the state goes."""
+    """What is asked for: make's words, where, with which environment, and where the state goes.
+
+    kbuild      whether the makefiles are Kbuild's
+    configured  where the tree's own products go; another place than `out` for a module that lies elsewhere
+    again     keys of steps that run though they are current (`hashmake verify`)
+    progress  who watches; None: whoever fits standard error
+    """
 
     def __init__(self, words: list[str], state_dir: str | None, drop_in: bool) -> None:
         self.words = words
@@ -24,28 +34,29 @@ class Request:
         self.arguments = MakeArguments(words)
         self.make = find_make()
         self.where = self.arguments.directory(self.start)
-        self.out = self.arguments.output_directory(self.start, dict(os.environ))
+        self.kbuild = kbuild.recognise(os.fsencode(self.where))
+        self.out = self.arguments.output_directory(self.start, dict(os.environ), modules=self.kbuild)
+        self.configured = self.arguments.tree_directory(self.where, dict(os.environ))
         state_dir = state_dir or os.environ.get("HASHMAKE_STATE_DIR")
-        path = os.path.abspath(state_dir) if state_dir else os.path.join(self.out, ".hashmake")
-        self.state = StateDirectory(path)
+        self.place = place.choose(self.out, state_dir)
+        self.state = StateDirectory(self.place.path)
         self.key = goal_key(self.arguments, self.where, self.out)
         self.inputs = self.digest()
         self.quiet = drop_in or self.arguments.silent
         self.began = time.monotonic()
+        self.again: frozenset[bytes] = frozenset()
+        self.progress: Progress | None = None
 
     def digest(self) -> bytes:
         """Of everything that may change the result and is no file."""
         where = os.fsencode(self.where)
-        printing = kbuild.PRINTING if kbuild.recognise(where) else frozenset[str]()
+        printing = kbuild.PRINTING if self.kbuild else frozenset[str]()
         return input_digest(self.arguments, os.fsencode(self.make or ""), dict(os.environb), where, printing)
 
     def key_at(self, here: str, there: str) -> bytes:
         """The key of the same goal where directory `here` is called `there`."""
         where, out = (there + d[len(here) :] if (d + "/").startswith(here + "/") else d for d in (self.where, self.out))
         return goal_key(self.arguments, where, out)
-
-
-_DRY = ("-n", "--just-print", "--dry-run", "--recon")
 
 
 class Compared:
@@ -91,9 +102,10 @@ def run(words: list[str], state_dir: str | None = None, drop_in: bool = False) -
     if request.arguments.no_build or not os.path.isdir(request.where):
         return plain_make(request)
     try:
-        return _run(request)
+        return build(request)
     except StateUnusable as error:
         say(f"{error}; going on as plain make")
+        request.state.doubt(True)
         return plain_make(request)
 
 
@@ -106,14 +118,18 @@ def plain_make(request: Request) -> int:
     return EXIT_INTERNAL
 
 
-def _run(request: Request) -> int:
+def build(request: Request) -> int:
+    """The null check, and where that fails make under the supervisor. The exit status. Raises StateUnusable."""
     state = request.state
+    if request.place.refused:
+        raise StateUnusable(request.place.refused)
     if state.exists():
         state.check()
         state.lock()
         if not request.arguments.always_make and not request.arguments.evaluate:
             checked = _null(request)
             if checked is not None:
+                state.remember(request.start, request.words)
                 _say_null(request, checked)
                 state.release()
                 return 0
@@ -162,8 +178,6 @@ def _dry_run(request: Request) -> int:
     state = request.state
     state.check()
     state.lock()
-    request.arguments.meaning = [w for w in request.arguments.meaning if w not in _DRY]
-    request.key = goal_key(request.arguments, request.where, request.out)
     if not state.sealed():
         state.release()
         return plain_make(request)

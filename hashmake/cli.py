@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import sys
 
 import click
 
 from hashmake import __version__
+from hashmake.errors import EXIT_INTERRUPTED
+from hashmake.place import choose
 
 
 class _Group(click.Group):
@@ -34,7 +37,7 @@ _directory = click.option(
 
 def _state(obj: str, directory: str) -> str:
     given = "HASHMAKE_STATE_DIR" in os.environ or not obj.endswith("/.hashmake")
-    return obj if given or directory == "." else os.path.abspath(os.path.join(directory, ".hashmake"))
+    return obj if given else choose(os.path.abspath(directory), None).path
 
 
 @cli.command()
@@ -69,6 +72,74 @@ def status(obj: str, directory: str) -> None:
     from hashmake.reports.status import status as report
 
     sys.exit(report(_state(obj, directory)))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_directory
+@click.pass_obj
+def ksyms(obj: str, as_json: bool, directory: str) -> None:
+    """Show the kernel's trimmed exports: which symbols modules need, who needs and offers them, what changed last."""
+    from hashmake.reports.ksyms import ksyms as report
+
+    click.echo(report(_state(obj, directory), as_json))
+
+
+class _WithMake(click.Command):
+    """What follows `--` are make's arguments."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words = None
+        if "--" in args:
+            at = args.index("--")
+            args, words = args[:at], args[at + 1 :]
+        ctx.meta["words"] = words
+        return super().parse_args(ctx, args)
+
+
+def _amount(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"\d+|\d+(\.\d+)?%", value):
+        raise click.BadParameter("give a part, as 5%, or a number of steps")
+    return value
+
+
+@cli.command(cls=_WithMake, options_metavar="[OPTIONS] [PATH...] [-- MAKE ARGUMENTS]")
+@click.argument("paths", nargs=-1, metavar="")
+@click.option("--sample", metavar="5%", callback=_amount, help="Only so many steps, chosen at random: 5% or a number.")
+@click.option("--seed", type=int, metavar="N", help="Which sample: the same number chooses the same steps.")
+@click.option("--scratch", metavar="DIR", help="Where to write (default: $TMPDIR or /tmp).")
+@click.option("--copy", is_flag=True, help="Work on a copy of the tree, where no overlay can be mounted.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_directory
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    sample: str | None,
+    seed: int | None,
+    scratch: str | None,
+    copy: bool,
+    as_json: bool,
+    directory: str,
+) -> None:
+    """Run everything again, or the steps that make PATHs, without touching the tree; compare with what is recorded.
+
+    Says which steps are not repeatable and which were wrongly judged current. Exit status 0: none; 1: a difference; 2:
+    it can't be done here. make's arguments are those of the last build, unless some are given after `--`.
+    """
+    from hashmake.verify.run import Wanted
+    from hashmake.verify.run import verify as run
+
+    if paths and sample:
+        raise click.UsageError("give either PATHs or --sample")
+    state = _state(ctx.obj, directory)
+    given = not state.endswith("/.hashmake") or "HASHMAKE_STATE_DIR" in os.environ
+    words: list[str] | None = ctx.meta["words"]
+    wanted = Wanted(state, given, words, list(paths), sample, seed, scratch, copy)
+    try:
+        sys.exit(run(wanted, as_json))
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})

@@ -13,8 +13,9 @@ import lmdb
 
 from hashmake.errors import Damaged, StateUnusable
 from hashmake.nullcheck import Manifest
+from hashmake.statedir import private
 
-VERSION = 2
+VERSION = 3
 
 SCHEMA = """\
 One LMDB environment per output directory, `.hashmake/db/`. Keys are a table letter followed by what is said below.
@@ -30,7 +31,7 @@ little-endian u32 unless said otherwise; "list" is a count, that many lengths, t
 | `v` chunk | new versions (list); number 0 is ABSENT and is not stored |
 | `f` chunk | new facts: count, kinds (u8 each), paths, versions |
 | `e` chunk, `b` chunk | sets of environment facts; environment blocks (list) |
-| `l` chunk | (path, version before, version after, result) of each output of each plain step |
+| `l` chunk | (path, version before, version after, result) of each output of each plain step; 0: of a composite |
 | `r` number (u32 BE) | one result, see result.py (Result.pack) |
 | `k` key (16 bytes) | numbers of the results of that step, newest last |
 | `x` goal (16), chunk | paths that builds of this goal wrote, added by one save |
@@ -39,6 +40,8 @@ little-endian u32 unless said otherwise; "list" is a count, that many lengths, t
 | `n` goal, inputs (16 + 16) | the null check of its last complete build with these inputs: see nullcheck.py |
 | `P` | all products: path, version, moment (u64) |
 | `S` | all sources: path, version, moment (u64) at which each was last seen to change |
+| `K` path | table of names (list): as its step wrote it, after the last build, before its last change, build of that |
+| `T` kind (1), version of a file | what was found in its text: names joined by NUL (projections) |
 | `L` build (u32 BE) | log of a build, the last 20: compressed JSON. That of the last null build is the file `null` |
 | `D` | not empty: what is not recorded in the tree can't be believed (after damage, or when the machine went down) |
 | `H` | the state directory's path when this was written: a tree that was moved is noticed |
@@ -110,6 +113,7 @@ class Database:
                 directory,
                 map_size=_MAP_SIZE,
                 max_dbs=0,
+                mode=0o600,
                 sync=False,
                 metasync=False,
                 readonly=readonly,
@@ -120,7 +124,8 @@ class Database:
         except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError) as error:
             raise Damaged(str(error)) from error
         except lmdb.Error as error:
-            raise StateUnusable(f"{directory}: {error}") from error
+            why = str(error).rpartition(": ")[2]
+            raise StateUnusable(f"{directory}: can't be opened ({why}); is the disk full?") from error
         try:
             self._check_version(readonly)
         except Damaged:
@@ -148,7 +153,7 @@ class Database:
         return None if stored is None else _unseal(key, stored)
 
     def put_all(self, items: dict[bytes, bytes], delete: tuple[bytes, ...] = ()) -> None:
-        """Write and delete in one transaction. Raises StateUnusable when the disk is full."""
+        """Write and delete in one transaction. Raises StateUnusable when the disk is full, Damaged."""
         try:
             with self._env.begin(write=True) as txn:
                 for key, value in items.items():
@@ -156,7 +161,7 @@ class Database:
                 for key in delete:
                     txn.delete(key)
         except lmdb.Error as error:
-            raise StateUnusable(f"{self.directory}: can't write ({error}); is the disk full?") from error
+            raise self._unwritten(error) from error
 
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """All (key without prefix, value) with this prefix, in order of key."""
@@ -177,7 +182,21 @@ class Database:
         try:
             self._env.sync(True)
         except lmdb.Error as error:
-            raise StateUnusable(f"{self.directory}: can't write ({error}); is the disk full?") from error
+            raise self._unwritten(error) from error
+
+    def _unwritten(self, error: lmdb.Error) -> StateUnusable | Damaged:
+        # liblmdb's own codes but for these tell of pages that make no sense; an errno comes as a plain lmdb.Error.
+        if type(error) is lmdb.Error or isinstance(error, lmdb.DiskError | lmdb.MapFullError | lmdb.MemoryError):
+            return StateUnusable(f"{self.directory}: can't write ({error}); is the disk full?")
+        return Damaged(str(error))
+
+    def walk(self) -> None:
+        """Read every page in use, those of the free list too, which only writing reads. Raises Damaged."""
+        with open(os.devnull, "wb") as nowhere:
+            try:
+                self._env.copyfd(nowhere.fileno(), compact=True)
+            except lmdb.Error as error:
+                raise Damaged(str(error)) from error
 
     def close(self) -> None:
         """Close the environment."""
@@ -203,7 +222,7 @@ def save_null(state_path: str, db: Database, words: list[str], wall_us: int) -> 
     build = max(STATE.unpack(state)[1] if state else 0, last_null(state_path)[0]) + 1
     argv = b"\0".join(os.fsencode(w) for w in words)
     try:
-        with open(os.path.join(state_path, "null"), "wb") as log:
+        with private(os.path.join(state_path, "null")) as log:
             log.write(U32.pack(build) + U32.pack(wall_us) + argv)
     except OSError:
         pass  # a full disk does not make a null build fail

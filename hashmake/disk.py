@@ -39,6 +39,11 @@ def granularity_ns(ctime_ns: int) -> int:
     return 1_000_000_000 if ctime_ns % 1_000_000_000 == 0 else 10_000_000
 
 
+def changed_since(st: os.stat_result, moment_ns: int) -> bool:
+    """Whether a file can have been written since: its status changed (its mtime may have been copied or set)."""
+    return st.st_ctime_ns + granularity_ns(st.st_ctime_ns) > moment_ns
+
+
 class Disk:
     """Versions and listings, remembered. `host` answers for paths that do not start with "/"."""
 
@@ -51,6 +56,7 @@ class Disk:
         self._former: dict[bytes, tuple[bytes, int]] = {}
         self._names: dict[bytes, list[bytes] | None] = {}
         self._own_directories = own_directories
+        self._clock = time.time_ns() - time.monotonic_ns()
         self.files_read = 0
 
     def content(self, path: bytes) -> bytes:
@@ -143,7 +149,8 @@ class Disk:
     def changed_since(self, path: bytes, moment_ns: int) -> bool:
         """Whether the file read for content(path) may have been changed at or after moment_ns (its ctime tells).
 
-        Where the clock is too coarse to say, content read before that moment is compared with content read now.
+        Where the clock is a little too coarse, content read before that moment is compared with content read now.
+        Where it shows whole seconds, there is time enough to edit the file and to take the edit back.
         """
         packed = self._signatures.get(path)
         if packed is None:
@@ -151,11 +158,24 @@ class Disk:
         then = _Signature(packed)
         if then.ctime_ns + then.granularity_ns() <= moment_ns:
             return False
-        if then.read_at_ns >= moment_ns or then.ctime_ns >= moment_ns:
+        if self._from_the_future(then):
+            return False
+        coarse = then.granularity_ns() >= 1_000_000_000
+        if coarse or then.read_at_ns >= moment_ns or then.ctime_ns >= moment_ns:
             return True
         before = self._content[path]
         self.forget(path)
         return self.content(path) != before
+
+    def _from_the_future(self, then: _Signature) -> bool:
+        """Whether the file was last changed before the clock was set back, and so before this build.
+
+        A change after that would have a ctime that the clock has reached by now. Only a local disk's ctime is of this
+        machine's clock, and only while nobody sets that.
+        """
+        clock = time.time_ns() - time.monotonic_ns()
+        steady = abs(clock - self._clock) < 10_000_000
+        return steady and os.major(then.dev) != 0 and then.ctime_ns - then.granularity_ns() > time.time_ns()
 
     def known_before(self, path: bytes, moment_ns: int) -> bytes | None:
         """The version of path that was read before that moment; None if it was not."""
@@ -177,6 +197,45 @@ class Disk:
                     os.utime(path, ns=(st.st_atime_ns, former[1]))
             except OSError:
                 pass
+
+    def remove(self, path: bytes, places: tuple[bytes, ...]) -> bool:
+        """Remove a file, not a directory, that really lies below one of these places; whether it did.
+
+        The name comes from a record: one that leads elsewhere, also through a link, is left alone.
+        """
+        parent = os.path.dirname(path)
+        if os.path.realpath(parent) != parent or not any((parent + b"/").startswith(p + b"/") for p in places):
+            return False
+        try:
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                return False
+            os.unlink(path)
+        except OSError:
+            return False
+        return True
+
+    def replace(self, path: bytes, content: bytes) -> bool:
+        """Put other content in the place of a file, all at once, its mode kept; whether that could be done."""
+        aside = path + b".hashmake"
+        try:
+            mode = stat.S_IMODE(os.stat(path).st_mode)
+            fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+            with os.fdopen(fd, "wb") as file:
+                os.fchmod(fd, mode)
+                file.write(content)
+            os.rename(aside, path)
+        except OSError:
+            return False
+        return True
+
+    def make_empty(self, path: bytes) -> bool:
+        """Make an empty file, with its directory; whether there is one now."""
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666))
+        except OSError:
+            return False
+        return True
 
     def still_same(self, path: bytes) -> bool:
         """Whether the file still is the one that content(path) read; True for what was never read."""

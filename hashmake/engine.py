@@ -4,8 +4,6 @@ While make evaluates, the tree holds what a clean build would have at this momen
 on without running; one that ran moves it on by what its trace says.
 """
 
-import os
-import stat
 import time
 from array import array
 from collections.abc import Callable
@@ -16,11 +14,12 @@ from hashmake.account import Account, Accountant
 from hashmake.aggregate import aggregate
 from hashmake.disk import Disk
 from hashmake.plan import FORCED, NEVER_RAN, Reason, judge_inputs, judge_kind, judge_outputs
-from hashmake.plugin import Plugin
+from hashmake.plugin import Plugin, Projection
+from hashmake.projector import Projector, Table
 from hashmake.recording import Goal, Recording
 from hashmake.result import COMPOSITE, FAILED, RECIPE, ROOT, SHELL, UNSEEN, Result, ResultId
 from hashmake.running import Below, Running
-from hashmake.tables import ABSENT, NEVER, NO_VALUE, READ, FactId, PathId, ValueId
+from hashmake.tables import ABSENT, NAME, NEVER, NO_VALUE, READ, FactId, PathId, ValueId
 from hashmake.trace import TraceFile
 from hashmake.tree import Tree
 
@@ -54,7 +53,10 @@ class Engine:
     """One build of one goal over one recording.
 
     forced     -B: nothing is current
+    again      keys of steps that are not current, whatever their records say
+    places     directories below which an earlier run's leftovers may be removed
     prints     this goal makes no files: steps that make none run for what they print
+    interrupted  whether make has been told to end
     restart    something was found that only another evaluation can put right
     began      the tree's moment before the first step
     """
@@ -68,6 +70,8 @@ class Engine:
         plugin: Plugin,
         run_dir: bytes,
         own_directory: bytes,
+        places: tuple[bytes, ...],
+        tables: list[tuple[bytes, Projection]],
         library: bytes,
         on_step: Callable[[Running], None],
     ) -> None:
@@ -76,20 +80,29 @@ class Engine:
         self.tree = tree
         self.disk = disk
         self.forced = False
+        self.again: frozenset[bytes] = frozenset()
+        self.places = places
         self.prints = False
         self.counts = Counts()
         self.ran: list[Ran] = []
         self.running: dict[int, Running] = {}
         self.restart = False
+        self.interrupted: Callable[[], bool] = lambda: False
         self.began = tree.seq
         self._plugin = plugin
         self._run_dir = run_dir
         self._library = library
         self._on_step = on_step
         self._accountant = Accountant(tree, disk, own_directory, self._in_flight)
+        self._projector = Projector(recording, tree, disk, [Table(path, p, disk) for path, p in tables])
         self._environments: dict[bytes, steps.Environment] = {}
         self._env_holds: dict[tuple[int, int, bytes], bytes | None] = {}
         self._unsaved: list[Result] = []
+        # What make itself asked for in this build, and for which a record was believed: a command is run again only in
+        # these words and with this environment, never in those of a record.
+        self._asked: dict[ResultId, tuple[list[bytes], steps.Environment]] = {}
+        self._skipped_makes: list[Result] = []
+        self._removed: set[PathId] = set()  # taken over from another goal, and not there
         self._number = 0
 
     # -- asking ---------------------------------------------------------------------------------------------------
@@ -109,22 +122,30 @@ class Engine:
         above = self.running.get(parent)
         if above is not None:
             self.take_in(above)
+        read_by_somebody = self.prints or (above is not None and above.captured)
         environment = self.environment(block)
         key = steps.key_of(kind, cwd, self._plugin.normal_argv(argv))
-        reason: Reason | None = FORCED if self.forced else None
+        forced = self.forced or key in self.again
+        reason: Reason | None = FORCED if forced else None
         latest: Result | None = None
         for candidate in self.recording.candidates(key):
             latest = latest or candidate
-            if self.forced:
+            self._take_over(candidate)
+            if forced:
                 break
             stale = self._judge(candidate, environment, cwd)
+            if stale is None and read_by_somebody and candidate.kind == RECIPE and not candidate.outs:
+                stale = Reason("Prints")
             if stale is None:
+                self._asked[candidate.id] = (argv, environment)
+                if candidate.flags & COMPOSITE:
+                    self._skipped_makes.append(candidate)
                 self._skip(candidate, above)
                 return candidate
             reason = reason or stale
         running = self.start(kind, key, cwd, argv, environment, above)
         running.reason = reason or NEVER_RAN
-        if latest is not None and not latest.flags & COMPOSITE:
+        if latest is not None:
             self._clear(latest)
         return running
 
@@ -142,17 +163,52 @@ class Engine:
         path = self._run_dir + b"/t/%d" % self._number
         account = Account(self.tree.seq, time.time_ns())
         running = Running(self._number, key, kind, cwd, argv, environment, above, account, TraceFile(path))
+        running.times = self._plugin.compares_times(argv)
+        account.replaces = kind == RECIPE and self._plugin.replaces(argv)
         self.running[self._number] = running
         self._on_step(running)
         return running
 
+    def _take_over(self, candidate: Result) -> None:
+        """What another goal's build of this step made from nothing is not there before this goal has asked for it."""
+        tree = self.tree
+        for pid, pre, post in candidate.outputs() if tree.foreign or tree.uncovered else ():
+            here = tree.foreign.get(pid)
+            if pre == NO_VALUE and pid in tree.uncovered and not candidate.flags & COMPOSITE:
+                tree.cover(pid)  # a sub-make sees what lies in it until its own step asks
+            elif here is not None and pre == NO_VALUE and (here == post or self.recording.reaches(pid, post, here)):
+                del tree.foreign[pid]
+                if self._read_by_make(pid):
+                    # The makefile that make began with: were it hidden, there would be nothing to begin the next build.
+                    self.recording.product(self.goal, pid, here, here, self.recording.products[pid][1])
+                    tree.begin_with(pid, here)
+                    continue
+                if self._taken_away(pid):
+                    self._removed.add(pid)  # by the other goal, whose product it was until now
+                self.recording.product(self.goal, pid, NO_VALUE, here, self.recording.products[pid][1])
+                tree.hide(pid)
+                tree.conceal(pid)
+
+    def _read_by_make(self, pid: PathId) -> bool:
+        """Whether a make process that is at work has read this path, and found something."""
+        tables = self.tree.tables
+        read = {f for f in tables.facts_on.get(pid, ()) if tables.fact_kind[f] == READ}
+        return any(r.account.make and not read.isdisjoint(r.account.facts) for r in self.running.values())
+
     def _judge(self, candidate: Result, environment: steps.Environment, cwd: bytes) -> Reason | None:
-        reason = judge_kind(candidate) or self._judge_environment(candidate, environment, cwd)
+        reason = judge_kind(candidate) or self._judge_seeds(candidate)
+        reason = reason or self._judge_environment(candidate, environment, cwd)
         reason = reason or judge_inputs(candidate, self.tree)
-        reason = reason or judge_outputs(candidate, self.tree, self._reaches)
-        if reason is None and self.prints and candidate.kind == RECIPE and not candidate.outs:
-            return Reason("Prints")
-        return reason
+        return reason or judge_outputs(candidate, self.tree, self._reaches)
+
+    def _judge_seeds(self, candidate: Result) -> Reason | None:
+        if not self.recording.seeds or candidate.flags & COMPOSITE:
+            return None  # nearly always: outputs need not be unpacked
+        for pid, pre, post in candidate.outputs():
+            seed = self._projector.seed(pid) if pre == NO_VALUE and pid in self.tree.named else None
+            if seed is not None and seed != post:
+                return Reason("Seeded", self.tree.tables.paths[pid])
+        return None
 
     def _judge_environment(self, candidate: Result, environment: steps.Environment, cwd: bytes) -> Reason | None:
         if not candidate.env:
@@ -164,35 +220,46 @@ class Engine:
         name = self._env_holds[memo]
         if name is None:
             return None
-        old = next((f[len(name) + 1 :] for f in facts.split(b"\0") if f.startswith(name + b"=")), b"")
         if name == steps.WHOLE:
-            old = b""
+            before = self.environment(self.recording.env_blocks.all[candidate.full_env])
+            name = environment.first_changed(before)
+            old = before.variables.get(name, b"")
+        else:
+            old = next((f[len(name) + 1 :] for f in facts.split(b"\0") if f.startswith(name + b"=")), b"")
         return Reason("VariableChanged", name, old, environment.variables.get(name, b""))
 
     def _reaches(self, pid: PathId, start: ValueId, end: ValueId) -> bool:
         """Whether known steps, none of them known to be stale already, lead from one version to the other."""
-        last = self.goal.complete.get(pid)
-        if last is not None and last[1] != end:
-            return False  # not how a build of this goal ends: another goal (clean) went on from there
-        recording, tree = self.recording, self.tree
+        if end == NO_VALUE and self._taken_away(pid):
+            return False
+        tree = self.tree
         tables = tree.tables
-        seen = {start}
-        todo = [start]
-        while todo:
-            version = todo.pop()
-            for after in recording.links.get((pid, version), ()):
-                if after in seen:
-                    continue
-                maker = recording.result(recording.makers.get((pid, after), ResultId(0)))
-                if maker is not None and any(
-                    not tree.check(FactId(f)) for f in maker.facts if tables.fact_path[f] not in tree.state
-                ):
-                    continue
-                if after == end:
-                    return True
-                seen.add(after)
-                todo.append(after)
-        return False
+        if (pid in tree.made_at or tree.state.get(pid, NO_VALUE) != NO_VALUE) and pid not in tree.ahead:
+            # What lies there (or that nothing does) is what this step finds, and not what was made of its product: two
+            # steps in turn may have made the one of the other (a second pass): then each version leads to the other.
+            return False
+
+        def usable(rid: ResultId) -> bool:
+            maker = self.recording.result(rid)
+            # What lies on this path itself is the chain's own affair, what this build makes will be judged in its turn.
+            if maker is not None and maker.flags & (UNSEEN | FAILED):
+                return False  # it will not be current: what it left leads nowhere
+            return maker is None or all(
+                tree.check(FactId(f))
+                for f in maker.facts
+                if tables.fact_path[f] != pid and tables.fact_path[f] not in tree.state
+            )
+
+        return self.recording.reaches(pid, start, end, usable)
+
+    def _taken_away(self, pid: PathId) -> bool:
+        """Whether a path is gone because another goal (clean) removed it, not make itself nor a step of this goal."""
+        last = self.goal.complete.get(pid)
+        if last is not None:
+            return last[1] != NO_VALUE
+        return pid in self._removed or (
+            (pid, NO_VALUE) in self.recording.makers and self.recording.writers.get(pid) != self.goal.key
+        )
 
     def _skip(self, result: Result, above: Running | None) -> None:
         tree = self.tree
@@ -210,18 +277,22 @@ class Engine:
         self.counts.skipped += result.steps
 
     def _clear(self, result: Result) -> None:
-        """Remove what an earlier run of this step left and this build has not made: as in a clean tree."""
+        """Remove what an earlier run of this step left and this build has not made: as in a clean tree.
+
+        Of a composite: what it wrote itself. The steps below it will be asked for.
+        """
         tree = self.tree
+        below: set[PathId] = set()
+        for number in result.kids:
+            kid = self.recording.result(ResultId(number))
+            if kid is not None:
+                below.update(pid for pid, _pre, _post in kid.outputs())
         for pid, _pre, post in result.outputs():
-            if tree.state.get(pid) != NO_VALUE or not post:
+            if tree.state.get(pid) != NO_VALUE or not post or pid in below:
                 continue
             path = tree.tables.paths[pid]
-            try:
-                if not stat.S_ISDIR(os.lstat(path).st_mode):
-                    os.unlink(path)
-            except OSError:
-                continue
-            tree.wrote(path)
+            if self.disk.remove(path, self.places):
+                tree.wrote(path)
 
     # -- while it runs --------------------------------------------------------------------------------------------
 
@@ -230,10 +301,11 @@ class Engine:
         if running.account.make:
             self._absorb(running, running.trace.records(final=False))
 
-    def make_started(self, number: int) -> None:
+    def make_started(self, number: int, captured: bool) -> None:
         """A make process came up in a step: all that the step wrote must be known before it evaluates."""
         running = self.running.get(number)
         if running is not None:
+            running.captured |= captured
             if not running.account.make:
                 running.account.make = True
                 running.account.names.add(steps.WHOLE)
@@ -245,6 +317,11 @@ class Engine:
         if account.fresh:
             if account.make:
                 running.events.extend(account.fresh)
+                for pid, pre, post in account.fresh:
+                    # What else a composite does to products of steps below (a script that calls make moves or strips
+                    # them) can't be done again by itself: they are made again for it.
+                    if self.tree.tables.paths[pid] in account.intermediates:
+                        self.recording.learn_own_write(pid, pre, post)
             self._mark_products(account)
             account.fresh = []
 
@@ -276,11 +353,17 @@ class Engine:
         result.wall_us = min(wall_us, 0xFFFFFFFF)
         result.stdout = stdout
         why = account.unseen or running.trace.lost or (b"more output than is kept" if truncated else b"")
+        if code >= 128 and running.kind == SHELL:
+            why = why or b"it was killed"  # make takes no notice; what it got is not the answer
+        if self.interrupted() and running.kind != SHELL:
+            # make removes the targets of what it interrupts; a step that ended well just then seems to have made none.
+            why = why or b"the build was interrupted"
         if why:
             result.flags |= UNSEEN
             result.why = why
         if code and running.kind != SHELL:
             result.flags |= FAILED
+        self._project(running)
         if account.make:
             self.settle()  # what a step below learns too late must not be missing from the whole
             self._unseen_products(running)
@@ -298,6 +381,13 @@ class Engine:
             running.parent.events.append(Below(result, result.outputs()))
         self._log(running, result)
         return result
+
+    def _project(self, running: Running) -> None:
+        """Tables of names: begin them where the last build ended, and depend on names where that can be told."""
+        if not running.account.make:
+            for pid in self._projector.plant(running):
+                self.recording.product(self.goal, pid, *running.account.outs[pid], self.tree.seq)
+        self._projector.apply(running)
 
     def _unseen_products(self, running: Running) -> None:
         """Files that make missed at first and that are there now, though no step was seen to make them.
@@ -332,7 +422,7 @@ class Engine:
     def _log(self, running: Running, result: Result) -> None:
         if result.flags & COMPOSITE:
             self.counts.evaluated += 1
-            if running.kind == ROOT or not running.wrote_itself():
+            if running.kind == ROOT or not running.account.outs:
                 return  # nothing but a make; what it started has lines of its own
         self.counts.run += 1
         if result.flags & FAILED:
@@ -365,15 +455,33 @@ class Engine:
         if maker is None or not self._may_run_again(maker):
             self.restart = True
             if maker is not None:
-                self.recording.drop(maker)
+                self.recording.drop_makers(maker, pid)
+            return None
+        asked = self._asked.get(maker.id)
+        if asked is None:
+            # It lies in a sub-make that was skipped. Only what make asks for is started: next time make asks for it.
+            self._forget_around(maker)
+            self.restart = True
             return None
         paths = self.tree.tables.paths
-        environment = self.environment(self.recording.env_blocks.all[maker.full_env])
-        running = self.start(maker.kind, maker.key, paths[maker.cwd], maker.argv, environment, None)
+        running = self.start(maker.kind, maker.key, paths[maker.cwd], asked[0], asked[1], None)
         running.reason = Reason("OutputOverwritten", paths[pid])
         for out, _pre, _post in maker.outputs():
             self.tree.conceal(out)  # it starts from nothing again, and must not wait for itself
         return running
+
+    def given(self, number: int, pid: PathId) -> None:
+        """A running step opens pid now: where the version that is due could not be brought back, it is not believed."""
+        tree = self.tree
+        running = self.running.get(number)
+        if running is not None and pid not in tree.initial and tree.on_disk(pid) != tree.state.get(pid):
+            running.account.unseen = b"it was given a later version of " + tree.tables.paths[pid]
+
+    def _forget_around(self, maker: Result) -> None:
+        """Drop the records of skipped sub-makes that contain this step, so that another evaluation goes into them."""
+        for skipped in self._skipped_makes:
+            for make in self.recording.makes_around(skipped, maker, set()):
+                self.recording.drop(make)
 
     def _may_run_again(self, maker: Result) -> bool:
         """Whether running it now leaves every path that it writes in the version that is due."""
@@ -384,17 +492,33 @@ class Engine:
 
     # -- saving ---------------------------------------------------------------------------------------------------
 
+    def conclude(self, root: Running) -> None:
+        """Make ended well: stamps that a clean build would not have go, tables of names begin the next build as now."""
+        stamps = self._projector.conclude()
+        if stamps is None:
+            return
+        for pid, pre in list(self.tree.state.items()):
+            path = self.tree.tables.paths[pid]
+            gone = pre != NO_VALUE and path not in stamps and self._plugin.only_a_stamp(path)
+            if gone and self.disk.remove(path, self.places):
+                self.tree.wrote(path)
+                self.tree.put(pid, pre, NO_VALUE, wrote=True)
+                self.recording.product(self.goal, pid, pre, NO_VALUE, self.tree.seq)
+                root.events.append((pid, pre, NO_VALUE))
+
     def settle(self) -> None:
         """Before results are saved: a source that changed after it was hashed makes its readers stale."""
         tables, tree = self.tree.tables, self.tree
         facts: set[int] = set()
         for result in self._unsaved:
             facts.update(result.facts)
-        read = {tables.fact_path[f] for f in facts if tables.fact_kind[f] == READ}
+        read = {tables.fact_path[f] for f in facts if tables.fact_kind[f] in (READ, NAME)}
         changed = {p for p in read if p not in tree.state and not self.disk.still_same(tables.paths[p])}
         if changed:
             for result in self._unsaved:
-                hit = changed.intersection(tables.fact_path[f] for f in result.facts if tables.fact_kind[f] == READ)
+                hit = changed.intersection(
+                    tables.fact_path[f] for f in result.facts if tables.fact_kind[f] in (READ, NAME)
+                )
                 never = (tables.fact(NEVER, PathId(pid), NO_VALUE) for pid in hit)
                 result.facts = array("I", sorted({*result.facts, *never}))
             for pid in changed:

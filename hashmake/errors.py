@@ -1,5 +1,6 @@
 """The three kinds of ending: the user can fix it, make failed, our own bug."""
 
+EXIT_FAILED = 2
 EXIT_INTERNAL = 3
 EXIT_INTERRUPTED = 130
 

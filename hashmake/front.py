@@ -35,6 +35,10 @@ def main() -> None:
     except UserError as error:
         print(f"hashmake: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001  # a bug of ours in a verb: one line and a log, as for build
+        from hashmake.crash import report
+
+        sys.exit(report(error, words))
 
 
 def hmake() -> None:

@@ -32,12 +32,10 @@ def goal_key(arguments: MakeArguments, where: str, out: str) -> bytes:
 def _makefiles(arguments: MakeArguments, where: str) -> list[str]:
     """What -f names; nothing when it names the one that make takes anyway."""
     if len(arguments.makefiles) == 1:
-        for name in _DEFAULT_MAKEFILES:
-            path = os.path.join(where, name)
-            if os.access(path, os.F_OK):
-                return (
-                    [] if os.path.normpath(os.path.join(where, arguments.makefiles[0])) == path else arguments.makefiles
-                )
+        named = os.path.normpath(os.path.join(where, arguments.makefiles[0]))
+        paths = (os.path.join(where, name) for name in _DEFAULT_MAKEFILES)
+        if named == next((path for path in paths if os.access(path, os.F_OK)), None):
+            return []
     return arguments.makefiles
 
 

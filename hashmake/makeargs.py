@@ -138,9 +138,19 @@ class MakeArguments:
         """The directory make runs in, as an absolute physical path."""
         return os.path.realpath(os.path.join(start, *self.directories))
 
-    def output_directory(self, start: str, environ: dict[str, str]) -> str:
-        """Where products go: O= (or KBUILD_OUTPUT) below the directory make runs in, else that directory."""
+    def output_directory(self, start: str, environ: dict[str, str], modules: bool = False) -> str:
+        """Where products go: O= (or KBUILD_OUTPUT) below the directory make runs in, else that directory.
+
+        modules  the tree also builds modules that lie elsewhere: M= (or KBUILD_EXTMOD) says where
+        """
         where = self.directory(start)
+        module = self.variable("M") or self.variable("KBUILD_EXTMOD") or environ.get("KBUILD_EXTMOD")
+        if modules and module:
+            return os.path.realpath(os.path.join(where, module))
+        return self.tree_directory(where, environ)
+
+    def tree_directory(self, where: str, environ: dict[str, str]) -> str:
+        """As output_directory, for the tree itself: where its configuration lies."""
         out = self.variable("O")
         if out is None:
             out = environ.get("KBUILD_OUTPUT", "") if os.path.exists(os.path.join(where, "Kbuild")) else ""

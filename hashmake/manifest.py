@@ -6,7 +6,7 @@ from hashmake.database import pack_manifest
 from hashmake.engine import Engine
 from hashmake.recording import Goal
 from hashmake.result import UNSEEN, Result
-from hashmake.tables import ABSENT, ACCESS, EXISTS, LIST, LSTAT, NEVER, NO_VALUE, READ, STAT, PathId
+from hashmake.tables import ABSENT, ACCESS, EXISTS, LIST, LSTAT, NAME, NEVER, NO_VALUE, READ, STAT, PathId
 
 _LOOK = {EXISTS: b"E", ACCESS: b"A", STAT: b"T", LSTAT: b"O", READ: b"T"}
 
@@ -43,12 +43,20 @@ class _Manifest:
             self.looks.append((path, b"O" + version))
 
     def pack(self, products: list[bytes], goals: list[bytes]) -> bytes:
-        """The manifest; `products`, none there when a build begins, are left out of the listings."""
+        """The manifest; `products` are left out of the listings.
+
+        Which of them a listing showed depends on when it was asked for, and on what other goals left: a directory that
+        two goals make is there from the beginning for the second. None of it says anything about the inputs.
+        """
         names: dict[bytes, list[bytes]] = {path: [] for path in self.lists}
         for path in products:
             parent = dirname(path)
             if parent in names:
                 names[parent].append(path[len(parent.rstrip(b"/")) + 1 :])
+        expected = [
+            b"\0".join(name for name in listing[1:].split(b"\0") if name not in own)
+            for listing, own in ((self.lists[path], set(names[path])) for path in self.lists)
+        ]
         # What a READ says covers the weaker looks at the same path.
         looks = sorted((p, v) for p, v in self.looks if not (p in self.reads and v[:1] in b"EAT"))
         return pack_manifest(
@@ -59,7 +67,7 @@ class _Manifest:
                 [v for _, v in looks],
                 sorted(self.absent),
                 list(self.lists),
-                [v[1:] for v in self.lists.values()],
+                expected,
                 [b"\0".join(names[path]) for path in self.lists],
                 goals,
             )
@@ -80,7 +88,9 @@ def null_manifest(root: Result, engine: Engine, goal: Goal, names: list[bytes]) 
         if kind == NEVER:
             return None
         # What a product was before the build is the build's own affair; what it is after is added below.
-        if kind == LIST or pid not in own:
+        if kind == NAME and pid not in own:
+            manifest.fact(READ, tables.paths[pid], engine.tree.seen(READ, pid))  # no change at all: no need to parse
+        elif kind == LIST or pid not in own:
             manifest.fact(kind, tables.paths[pid], tables.values[tables.fact_value[fid]])
     for pid, _pre, post in root.outputs():
         manifest.product(tables.paths[pid], tables.values[post])

@@ -4,15 +4,16 @@ from collections.abc import Callable
 
 from hashmake import digest
 from hashmake.result import FAILED, UNSEEN, Result
-from hashmake.tables import ABSENT, LIST, NEVER, READ, FactId, PathId, ValueId
+from hashmake.tables import ABSENT, LIST, NAME, NEVER, READ, FactId, PathId, ValueId
 from hashmake.tree import Tree
 
 
 class Reason:
     """Why a step is stale: a value; reports only format it.
 
-    kind  NeverRan, CommandChanged, ReadChanged, Appeared, Vanished, ListingChanged, OutputMissing, OutputTouched,
-          OutputOverwritten, VariableChanged, FailedLastTime, TraceIncomplete, ChangedWhileRead, Forced, Prints
+    kind  NeverRan, CommandChanged, ReadChanged, NameChanged, Appeared, Vanished, ListingChanged, OutputMissing,
+          OutputTouched, OutputOverwritten, VariableChanged, FailedLastTime, TraceIncomplete, ChangedWhileRead, Forced,
+          Prints, Seeded
     what  the path, variable or cause that the kind is about (b"" if none)
     old   what was recorded, new: what is there now (versions, or free text)
     """
@@ -82,6 +83,13 @@ def explain(fid: int, tree: Tree) -> Reason:
     old = tables.values[tables.fact_value[fid]]
     if kind == NEVER:
         return Reason("ChangedWhileRead", path)
+    if kind == NAME:
+        table = tree.named.get(pid)
+        version = tree.seen(READ, pid)
+        if not version:
+            return Reason("Vanished", path)
+        new = table.entry(version, old) if table is not None else b""
+        return Reason("NameChanged", path, old, new)
     new = tree.seen(kind, pid)
     if kind == ABSENT:
         return Reason("Appeared", path, old, new)
@@ -106,6 +114,11 @@ def describe(reason: Reason) -> str:
         gone, come = (_text(b.replace(b"\0", b" ")) for b in (reason.old, reason.new))
         parts = [f"new: {come}"] * bool(come) + [f"gone: {gone}"] * bool(gone)
         return f"the list of files in {what} changed ({'; '.join(parts)})"
+    if reason.kind == "NameChanged":
+        name, old = _entry(reason.old)
+        if not name:
+            return f"lines of {what} changed that concern every reader"
+        return f"{name} in {what} changed: {old} -> {_entry(reason.new)[1] if reason.new else 'unknown'}"
     forms = {
         "NeverRan": "never ran before",
         "CommandChanged": "the command changed",
@@ -121,9 +134,17 @@ def describe(reason: Reason) -> str:
         "TraceIncomplete": f"it can't be fully seen ({what}), so it always runs",
         "ChangedWhileRead": f"{what} changed while the step ran last time",
         "Forced": "everything was asked for (-B)",
+        "Seeded": f"its product {what} begins with what the last build came to",
         "Prints": "its only product is what it prints",
     }
     return forms[reason.kind]
+
+
+def _entry(entry: bytes) -> tuple[str, str]:
+    name, equals, value = _text(entry).partition("=")
+    if name.endswith("*"):
+        return f"some {name}", value[:8] if equals else "none"
+    return name, value if equals else "not set"
 
 
 def _text(data: bytes) -> str:

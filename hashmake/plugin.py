@@ -1,6 +1,41 @@
-"""The Protocol that a family of projects implements; the engine imports none of them by name except in build.py."""
+"""The Protocols that a family of projects implements; the engine imports none of them by name except in build.py."""
 
+from collections.abc import Iterator
 from typing import Protocol
+
+
+class StepLike(Protocol):
+    """What a projection is told of a step that read one of its tables; see projector.Reading."""
+
+    argv: list[bytes]
+    block: bytes
+    readers: list[list[bytes]]
+
+    def read(self) -> Iterator[tuple[bytes, bytes]]: ...  # noqa: D102  # described there
+    def wrote(self) -> Iterator[tuple[bytes, bytes]]: ...  # noqa: D102
+    def found_in(self, letter: bytes, path: bytes, version: bytes) -> frozenset[bytes] | None: ...  # noqa: D102
+
+
+class Projection(Protocol):
+    """A family of tables of names, and what their readers depend on.
+
+    seeded  a build approaches such a table step by step, and where it ends does not depend on where it began: the step
+            that makes one from nothing may begin with what the last build came to
+    """
+
+    seeded: bool
+
+    def parse(self, data: bytes) -> dict[bytes, bytes]:
+        """A table's content: name -> text."""
+
+    def stamps(self, path: bytes, before: bytes, after: bytes) -> list[bytes]:
+        """Empty files that a build touches when the table at path changes from one content to the other."""
+
+    def names(self, step: StepLike, /) -> frozenset[bytes] | None:
+        """The names that this step depends on ("PREFIX*": all that begin so); None: on the whole table."""
+
+    def find(self, letter: bytes, data: bytes) -> frozenset[bytes]:
+        """What `names` wants to know of a file's content; `letter` says which of its questions it is. Remembered."""
 
 
 class Plugin(Protocol):
@@ -17,6 +52,21 @@ class Plugin(Protocol):
     def meaningless(self, name: bytes, /) -> bool:
         """Whether a variable of this name only changes what is printed."""
 
+    def tables(self, directories: tuple[bytes, ...]) -> list[tuple[bytes, Projection]]:
+        """The tables of names in a tree with these directories (where make runs, where products go), if any."""
+
+    def compares_times(self, argv: list[bytes], /) -> bool:
+        """Whether a step compares times of what it writes, so that it has to see logical ones."""
+
+    def replaces(self, argv: list[bytes], /) -> bool:
+        """Whether what a command makes does not depend on whether its products were there before."""
+
+    def only_a_stamp(self, path: bytes, /) -> bool:
+        """Whether a product is an empty file whose time was its message: nobody misses it."""
+
+    def misfits(self, directories: tuple[bytes, ...], /) -> list[bytes]:
+        """Products of plain make that can't be what a clean build makes: they are not to be taken as they are."""
+
 
 class Plain:
     """Any make project: every word counts."""
@@ -30,3 +80,23 @@ class Plain:
     def meaningless(self, _name: bytes, /) -> bool:
         """None is."""
         return False
+
+    def tables(self, _directories: tuple[bytes, ...]) -> list[tuple[bytes, Projection]]:
+        """None."""
+        return []
+
+    def compares_times(self, _argv: list[bytes], /) -> bool:
+        """None is known to."""
+        return False
+
+    def replaces(self, _argv: list[bytes], /) -> bool:
+        """None is known to."""
+        return False
+
+    def only_a_stamp(self, _path: bytes, /) -> bool:
+        """None is known to be."""
+        return False
+
+    def misfits(self, _directories: tuple[bytes, ...]) -> list[bytes]:
+        """None is known."""
+        return []

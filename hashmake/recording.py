@@ -4,10 +4,10 @@ Lives in memory; database.py loads it and saves what is new. Knows no files and 
 """
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from hashmake.result import COMPOSITE, FAILED, Result, ResultId
-from hashmake.tables import NO_VALUE, PathId, Tables, ValueId
+from hashmake.result import COMPOSITE, FAILED, UNSEEN, Result, ResultId
+from hashmake.tables import NO_VALUE, READ, PathId, Tables, ValueId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,18 @@ class Texts:
             found = self.ids[text] = len(self.all)
             self.all.append(text)
         return found
+
+
+class Seed(NamedTuple):
+    """A table that a build approaches step by step: what the step that makes it wrote, and where it ended.
+
+    changed_from  where an earlier build had ended, before it last changed; changed_in: number of the build that did it
+    """
+
+    first: bytes
+    last: bytes
+    changed_from: bytes = b""
+    changed_in: int = 0
 
 
 class Goal:
@@ -79,6 +91,8 @@ class Recording:
     writers   path -> key of the goal that last wrote it
     sources   path -> (last known version, moment at which it was last seen to change)
     links     (path, version) -> versions that known steps made of it
+    findings  (kind, version of a file) -> what was found in its text
+    seeds     path of a table -> how it began, and what the last build came to (projector.py)
     makers    (path, version) -> the plain result that left it so
     """
 
@@ -101,6 +115,10 @@ class Recording:
         self.new_products: list[tuple[bytes, PathId]] = []
         self._results: dict[ResultId, Result] = {}
         self._keys: dict[bytes, list[ResultId]] = {}
+        self.seeds: dict[bytes, Seed] = {}
+        self.new_findings: list[tuple[bytes, bytes]] = []
+        self._findings: dict[bytes, frozenset[bytes]] = {}
+        self.load_finding: Callable[[bytes], frozenset[bytes] | None] = lambda _key: None
         self.load_result: Callable[[ResultId], Result | None] = lambda _rid: None
         self.load_key: Callable[[bytes], list[ResultId]] = lambda _key: []
 
@@ -153,24 +171,51 @@ class Recording:
             self.add_link(pid, pre, post, result.id)
             self.new_links.extend((pid, pre, post, result.id))
 
+    def learn_own_write(self, pid: PathId, pre: ValueId, post: ValueId) -> None:
+        """A composite itself made `post` of version `pre`: make took an intermediate file away."""
+        if pre not in (post, NO_VALUE) and post not in self.links.get((pid, pre), ()):
+            self.add_link(pid, pre, post, ResultId(0))
+            self.new_links.extend((pid, pre, post, 0))
+
     def add_link(self, pid: PathId, pre: ValueId, post: ValueId, rid: ResultId) -> None:
-        """A known step made `post` of version `pre`."""
-        self.makers[pid, post] = rid
+        """A known step (0: a composite, which can't run again by itself) made `post` of version `pre`."""
+        if rid:
+            self.makers[pid, post] = rid
         if pre not in (post, NO_VALUE):
             self.links.setdefault((pid, pre), set()).add(post)
 
-    def reaches(self, pid: PathId, start: ValueId, end: ValueId) -> bool:
-        """Whether known steps lead from one version of pid to the other."""
+    def reaches(
+        self, pid: PathId, start: ValueId, end: ValueId, usable: "Callable[[ResultId], bool] | None" = None
+    ) -> bool:
+        """Whether known steps lead from one version of pid to the other. `usable`: which results count (0: no step)."""
         seen = {start}
         todo = [start]
         while todo:
             for version in self.links.get((pid, todo.pop()), ()):
+                if version in seen or (usable and not usable(self.makers.get((pid, version), ResultId(0)))):
+                    continue
                 if version == end:
                     return True
-                if version not in seen:
-                    seen.add(version)
-                    todo.append(version)
+                seen.add(version)
+                todo.append(version)
         return False
+
+    def made_by_step(self, pid: PathId, version: ValueId) -> bool:
+        """Whether a step that could be followed made this version (not a person at a terminal, say).
+
+        NO_VALUE: a step removed it, or was killed while it wrote.
+        """
+        maker = self.result(self.makers.get((pid, version), ResultId(0)))
+        return version == NO_VALUE or (maker is not None and not maker.flags & UNSEEN)
+
+    def replaced(self, pid: PathId, version: ValueId) -> bool:
+        """Whether the step that left this version did not look at what had been there before, or failed."""
+        maker = self.result(self.makers.get((pid, version), ResultId(0)))
+        if maker is None:
+            # Of a composite's own write there is a link; a step that failed is not believed to have made anything.
+            return not any(version in made for (path, _before), made in self.links.items() if path == pid)
+        kinds, paths = self.tables.fact_kind, self.tables.fact_path
+        return not any(paths[fid] == pid and kinds[fid] == READ for fid in maker.facts)
 
     def drop(self, result: Result) -> None:
         """Forget a result that turned out to be of no use."""
@@ -178,6 +223,44 @@ class Recording:
         if result.id in ids:
             ids.remove(result.id)
             self.changed_keys.add(result.key)
+
+    def drop_makers(self, result: Result, pid: PathId) -> None:
+        """Forget all results of this step that leave pid as this one does."""
+        left = [post for out, _pre, post in result.outputs() if out == pid]
+        for candidate in self.candidates(result.key):
+            if [post for out, _pre, post in candidate.outputs() if out == pid] == left:
+                self.drop(candidate)
+
+    def makes_around(self, make: Result, below: Result, seen: set[int]) -> list[Result]:
+        """The makes from `make` down to a result below it; empty when it is not. `seen`: looked into already."""
+        if below.id in make.kids:
+            return [make]
+        for rid in make.kids:
+            if rid in seen:
+                continue
+            seen.add(rid)
+            kid = self.result(ResultId(rid))
+            found = self.makes_around(kid, below, seen) if kid is not None and kid.kids else []
+            if found:
+                return [make, *found]
+        return []
+
+    # -- what was found in files ------------------------------------------------------------------------------------
+
+    def finding(self, letter: bytes, version: bytes) -> frozenset[bytes] | None:
+        """What was found in a file of that version; None: nobody has looked yet."""
+        key = letter + version
+        known = self._findings.get(key)
+        if known is None:
+            known = self.load_finding(key)
+            if known is not None:
+                self._findings[key] = known
+        return known
+
+    def found(self, letter: bytes, version: bytes, names: frozenset[bytes]) -> None:
+        """Somebody looked."""
+        self._findings[letter + version] = names
+        self.new_findings.append((letter + version, b"\0".join(sorted(names))))
 
     # -- goals and paths ------------------------------------------------------------------------------------------
 
@@ -210,6 +293,7 @@ class Recording:
         self.new_results.clear()
         self.changed_keys.clear()
         self.new_products.clear()
+        self.new_findings.clear()
         del self.new_links[:]
 
 

@@ -39,12 +39,15 @@ class Running:
 
     number  of this build's steps, as in HASHMAKE_STEP
     reason  why it runs
+    captured  a make in it prints to something else than this build does: somebody will read that
+    times   all its processes see logical times, not only make's
     then    for a step that runs only to bring a version back: what to do when it has ended
     """
 
     __slots__ = (
         "account",
         "argv",
+        "captured",
         "cwd",
         "environment",
         "events",
@@ -54,6 +57,7 @@ class Running:
         "parent",
         "reason",
         "then",
+        "times",
         "trace",
     )
 
@@ -80,8 +84,5 @@ class Running:
         self.trace = trace
         self.reason: Reason | None = None
         self.events: list[Event] = []
+        self.captured = self.times = False
         self.then: Callable[[], None] | None = None
-
-    def wrote_itself(self) -> bool:
-        """Of a composite: whether it wrote files beside what the steps below it wrote (a script that calls make)."""
-        return any(not isinstance(event, Below) for event in self.events)

@@ -2,15 +2,16 @@
 
 import os
 import time
+from collections import ChainMap
 
+from hashmake import roll
 from hashmake.account import Account
 from hashmake.archive import Archive
 from hashmake.build import Request, say
 from hashmake.database import Database, last_null
 from hashmake.disk import Disk
 from hashmake.engine import Engine
-from hashmake.errors import EXIT_INTERRUPTED, Damaged, StateUnusable
-from hashmake.kbuild import recognise
+from hashmake.errors import EXIT_FAILED, EXIT_INTERRUPTED, Damaged, StateUnusable
 from hashmake.kbuild.plugin import Kbuild
 from hashmake.manifest import null_manifest
 from hashmake.plugin import Plain, Plugin
@@ -22,9 +23,9 @@ from hashmake.result import ROOT, UNSEEN, Result, ResultId
 from hashmake.running import Running
 from hashmake.statedir import remove_run_directory
 from hashmake.supervisor import Supervisor
-from hashmake.tables import NO_VALUE, READ, PathId, ValueId
+from hashmake.tables import NAME, NO_VALUE, READ, PathId, ValueId
 from hashmake.tree import Tree
-from hashmake.view import HIDDEN, HIDE, SOURCE, TIME, View
+from hashmake.view import FOREIGN, HIDDEN, HIDE, SOURCE, TIME, View
 
 _MAX_RESTARTS = 3
 
@@ -50,17 +51,28 @@ def open_recording(request: Request) -> Opened:
             db = Database(state.database)
             archive = Archive(db)
             opened = Opened(db, archive, archive.load())
+            lost = fresh and (_from_roll(opened.recording, state.path) or os.path.exists(state.aside))
+            if lost or state.doubted():
+                # What lies in the tree is not known any more, and may be as damaged as the database was.
+                db.put_all({b"D": b"1"})
+                state.doubt(False)
         except Damaged as damage:
             if attempt == 2:
                 raise StateUnusable(f"{state.database}: {damage}") from damage
             state.set_aside(str(damage))
             fresh = True
         else:
-            if fresh and os.path.exists(state.aside):
-                # What lies in the tree is not known any more, and may be as damaged as the database was.
-                db.put_all({b"D": b"1"})
             return opened
     raise AssertionError
+
+
+def _from_roll(recording: Recording, state_path: str) -> bool:
+    """After the database was lost: what the builds here had made; whether there was anything."""
+    listed = roll.load(state_path)
+    for key, path in listed:
+        pid = recording.tables.path(path)
+        recording.product(recording.goal(key), pid, NO_VALUE, NO_VALUE, recording.seq)
+    return bool(listed)
 
 
 def evaluate(request: Request) -> int:
@@ -69,24 +81,45 @@ def evaluate(request: Request) -> int:
     if not state.locked:
         os.makedirs(request.out, exist_ok=True)
         state.make()
+        if request.place.remote and state.made and not request.drop_in:
+            say(
+                f"{request.out}: on a network file system ({request.place.remote}); state is kept in {state.path};"
+                " use --state-dir for another place"
+            )
         state.lock()
+    state.remember(request.start, request.words)
     if not os.path.exists(library_path()):
         raise StateUnusable(f"{library_path()}: the interposer is missing; reinstall hashmake")
     opened = open_recording(request)
     code = 2
+    ruined = ""
     try:
-        for _ in range(_MAX_RESTARTS):
-            session = Session(request, opened)
+        for attempt in range(_MAX_RESTARTS + 1):
+            # What can't be put right by running what is stale is put right by running everything.
+            session = Session(request, opened, anew=attempt == _MAX_RESTARTS)
             code = session.build()
-            if not session.again:
+            ruined = session.ruined
+            if ruined and session.again:
+                say(f"{request.out}: products can't be brought to their last versions; build again")
+                code = code or EXIT_FAILED
+            if ruined or not session.again:
                 break
-        return code
+        else:
+            say(f"{request.out}: products can't be brought to their last versions; remove them (make clean) and build")
+            code = code or EXIT_FAILED
+    except Damaged as damage:
+        ruined = str(damage)
+        raise StateUnusable(f"{state.database}: {damage}") from damage
     finally:
         opened.db.close()
-        state.seal()
+        if ruined:
+            state.set_aside(ruined)
+        else:
+            state.seal()
         if code != 0 and not opened.recording.products:
             state.unmake()
         state.release()
+    return code
 
 
 def dry_run(request: Request) -> int:
@@ -106,19 +139,27 @@ def library_path() -> str:
 
 
 class Session:
-    """One evaluation by make. `again`: something could only be put right by another one."""
+    """One evaluation by make.
 
-    def __init__(self, request: Request, opened: Opened) -> None:
+    `again`: something could only be put right by another one. `ruined`: why the database can't be written and is to be
+    set aside.
+    """
+
+    def __init__(self, request: Request, opened: Opened, anew: bool = False) -> None:
         self.request = request
         self.again = False
-        self._saved = self._told = False
+        self.ruined = ""
+        self._anew = anew
+        self._saved = self._told = self._discarded = False
         self._db, self._archive, self._recording = opened.db, opened.archive, opened.recording
         self._goal: Goal = self._recording.goal(request.key)
         own = os.fsencode(request.state.path)
         self._disk = Disk(frozenset({own}))
         self._own = own
-        self._plugin: Plugin = Kbuild() if recognise(os.fsencode(request.where)) else Plain()
-        self._progress: Progress = for_build(request.quiet, request.drop_in, self._expected_steps())
+        self._places = tuple(os.fsencode(d) for d in (request.where, request.out))
+        self._tables = tuple(os.fsencode(d) for d in (request.where, request.configured))
+        self._plugin: Plugin = Kbuild() if request.kbuild else Plain()
+        self._progress: Progress = request.progress or for_build(request.quiet, request.drop_in, self._expected_steps())
 
     def _expected_steps(self) -> int:
         rid = self._goal.root_for(self.request.inputs) or (self._goal.roots[-1][1] if self._goal.roots else None)
@@ -164,9 +205,12 @@ class Session:
     def build(self) -> int:
         """Prepare the tree and the view, run make, record."""
         recording = self._recording
-        if recover(self._db, self._archive, recording):
+        if recover(self._db, self._archive, recording, self._places):
+            if not self.request.drop_in:
+                say(f"{self.request.state.path}: the machine went down in the last build; everything is built again")
             self._db.put_all({b"D": b"1"})
-        distrust = bool(self._db.get(b"D"))
+        self._distrust_misfits()
+        distrust = self._anew or bool(self._db.get(b"D"))
         self._moved()
         recording.build = max(recording.build, last_null(self.request.state.path)[0]) + 1
         first_contact = not recording.goals or (len(recording.goals) == 1 and not self._goal.products)
@@ -194,6 +238,20 @@ class Session:
         self._progress.close(engine, code)
         return EXIT_INTERRUPTED if supervisor.signals == 2 else code
 
+    def _distrust_misfits(self) -> None:
+        """What plain make left and can't be right is not there for the first build of this goal."""
+        if self._goal.products or self._goal.roots:
+            return
+        recording = self._recording
+        known = recording.products.keys() | recording.sources.keys()
+        misfits = [path for path in self._plugin.misfits(self._tables) if recording.tables.path(path) not in known]
+        for path in misfits:
+            recording.product(self._goal, recording.tables.path(path), NO_VALUE, NO_VALUE, recording.seq)
+        if misfits and not self.request.quiet:
+            first = os.path.relpath(os.fsdecode(misfits[0]), self.request.out)
+            more = f" and {len(misfits) - 1} more" if len(misfits) > 1 else ""
+            say(f"{self.request.out}: {first}{more}: not as a clean build makes it; plain make left it so; made again")
+
     def _moved(self) -> None:
         """A tree that was moved: what this goal made at the old place are its products here."""
         state = self.request.state.path
@@ -212,7 +270,11 @@ class Session:
     def _make_view(self, run_dir: str) -> View:
         recording = self._recording
         expected = len(recording.products) + len(recording.sources)
-        return View(os.path.join(os.fsencode(run_dir), b"view"), expected, HIDE | TIME, recording.seq)
+        try:
+            tables = [path for path, _projection in self._plugin.tables(self._tables)]
+            return View(os.path.join(os.fsencode(run_dir), b"view"), expected, HIDE | TIME, recording.seq, tables)
+        except OSError as error:
+            raise StateUnusable(f"{run_dir}: {error.strerror}; is the disk full?") from error
 
     def _prepare(self, tree: Tree, view: View) -> None:
         """Hide what builds of this goal made; say when everything else was last seen to change."""
@@ -223,7 +285,7 @@ class Session:
             self._begin_product(tree, view, pid)
         # What lies about unknown is the user's, unless a step of this goal may have made it unseen.
         last = recording.result(goal.roots[-1][1]) if goal.roots else None
-        known = recording.products.keys() | recording.sources.keys()
+        known = ChainMap(recording.products, recording.sources)
         for pid in tree.uncover(known, strangers=last is not None and not last.flags & UNSEEN):
             view.made(paths[pid], recording.products.get(pid, (NO_VALUE, 0))[1], True, True)
         recording.seq = tree.seq
@@ -231,13 +293,18 @@ class Session:
         for pid, (version, changed_at) in [*recording.sources.items(), *foreign]:
             moment = changed_at
             path = paths[pid]
-            own = pid in recording.products
-            now = disk.own(path) if own else disk.content(path)
+            product = pid in recording.products
+            derived = product and recording.made_by_step(pid, version)
+            now = disk.own(path) if product else disk.content(path)
             if now != values[version]:
                 tree.seq += 1
                 moment = tree.seq
-                (recording.products if own else recording.sources)[pid] = (recording.tables.value(now), moment)
-            view.set(path, SOURCE, moment)
+                # One that was changed by hand stays what it was: a goal that has a rule for it makes it again.
+                seen = version if derived else recording.tables.value(now)
+                (recording.products if product else recording.sources)[pid] = (seen, moment)
+            if derived:
+                tree.foreign[pid] = version
+            view.set(path, FOREIGN if derived else SOURCE, moment)
         view.moment(tree.seq)
         recording.seq = tree.seq
 
@@ -251,6 +318,7 @@ class Session:
         if goal.complete and pid not in goal.complete and here not in (NO_VALUE, known):
             # No rule made it last time and it is not what a rule made: it has become somebody's source.
             goal.products.discard(pid)
+            self._discarded = True
             return
         if pre == NO_VALUE:
             tree.hide(pid)
@@ -261,7 +329,10 @@ class Session:
         # The first version is not the work of a step of this goal and is gone: who opens it gets what there is.
         # Its time is that of the other goal's work, unless that goal has been at it again since.
         moment = began_at if recording.writers.get(pid) == goal.key else known_at
-        view.made(path, moment, start != NO_VALUE, True)
+        if start != NO_VALUE and (recording.made_by_step(pid, start) or recording.replaced(pid, known)):
+            view.set(path, FOREIGN, moment)  # a rule makes it: it is to be asked for, whatever looks newer
+        else:
+            view.made(path, moment, start != NO_VALUE, True)
 
     def _engine(self, tree: Tree, run_dir: str, distrust: bool) -> Engine:
         request = self.request
@@ -273,10 +344,13 @@ class Session:
             self._plugin,
             os.fsencode(run_dir),
             self._own,
+            self._places,
+            self._plugin.tables(self._tables),
             os.fsencode(library_path()),
             self._progress.step,
         )
         engine.forced = request.arguments.always_make or distrust
+        engine.again = request.again
         engine.prints = bool(self._goal.roots) and not any(post for _pre, post in self._goal.complete.values())
         return engine
 
@@ -294,8 +368,12 @@ class Session:
         root = engine.start(ROOT, request.key, cwd, argv, engine.environment(block), None)
         began = time.monotonic()
         code = supervisor.run_make(request.make or "make", ["make", *words], dict(os.environ), root)
+        if code > 128 and not supervisor.signals:
+            say(f"make: killed by signal {code - 128}; run the same command again")
         if code == 0:
+            engine.take_in(root)  # what make took away itself need not be brought back
             supervisor.bring_back_all()
+            engine.conclude(root)
         result = engine.done(root, code, int((time.monotonic() - began) * 1e6), b"", False)
         self._root_result = result
         return code, root
@@ -303,15 +381,22 @@ class Session:
     # -- recording ------------------------------------------------------------------------------------------------
 
     def _save(self, engine: Engine) -> None:
+        if self.ruined:
+            return
         engine.settle()
         self._recording.seq = engine.tree.seq
         try:
             self._archive.save(self._recording)
-        except StateUnusable as error:
+        except (StateUnusable, Damaged) as error:
             # make goes on; what is not saved is tried again with the next save, and what never is runs again.
-            if not self._told:
-                say(str(error))
-            self._told = True
+            self._not_saved(error)
+
+    def _not_saved(self, error: StateUnusable | Damaged) -> None:
+        if isinstance(error, Damaged):
+            self.ruined = str(error)
+        elif not self._told:
+            say(str(error))
+        self._told = True
 
     def _finish(self, engine: Engine, root: Running, code: int, first_contact: bool) -> None:
         request, recording = self.request, self._recording
@@ -334,14 +419,18 @@ class Session:
         extra[b"O"] = b""
         if code == 0:
             extra[b"D"] = b""
+        if self.ruined:
+            return
         try:
             self._archive.save(recording, extra)
             self._db.save_log(recording.build, as_json(recording.build, request.words, code, engine, request.began))
             self._db.sync()
             self._saved = True
-        except StateUnusable as error:
-            if not self._told:
-                say(str(error))
+            if self._discarded:
+                listed = [(g.key, recording.tables.paths[p]) for g in recording.goals.values() for p in g.products]
+                roll.rewrite(request.state.path, listed)
+        except (StateUnusable, Damaged) as error:
+            self._not_saved(error)
 
     def _goal_names(self, account: Account) -> list[bytes]:
         return [os.fsencode(g) for g in self.request.arguments.goals] or [account.goal or b"all"]
@@ -350,12 +439,14 @@ class Session:
         recording = self._recording
         tables = recording.tables
         for fid in result.facts:
-            if tables.fact_kind[fid] != READ:
+            if tables.fact_kind[fid] not in (READ, NAME):
                 continue
             pid = PathId(tables.fact_path[fid])
             if pid in engine.tree.state or pid in recording.products or tables.paths[pid][:1] != b"/":
                 continue
             version = ValueId(tables.fact_value[fid])
+            if tables.fact_kind[fid] == NAME:
+                version = tables.value(engine.tree.seen(READ, pid))
             if recording.sources.get(pid, (None, 0))[0] != version:
                 recording.sources[pid] = (version, engine.began)
 
@@ -365,7 +456,12 @@ class Session:
         tree = engine.tree
         lost = [p for p, (pre, post) in self._goal.complete.items() if post and not pre and p not in made]
         paths = tree.tables.paths
-        return sorted(paths[p] for p in lost if tree.state.get(p) == NO_VALUE and tree.on_disk(p))
+        left = [paths[p] for p in lost if tree.state.get(p) == NO_VALUE and tree.on_disk(p)]
+        return sorted(path for path in left if not (self._plugin.only_a_stamp(path) and self._discard(path)))
+
+    def _discard(self, path: bytes) -> bool:
+        """Remove an orphan that nobody misses; a directory stays, and is not worth a line."""
+        return os.path.isdir(path) or self._disk.remove(path, self._places)
 
     def _name(self, orphans: list[bytes]) -> None:
         first = os.path.relpath(os.fsdecode(orphans[0]), self.request.where)

@@ -108,6 +108,11 @@ class Environment:
                 return name
         return None
 
+    def first_changed(self, before: "Environment") -> bytes:
+        """The first variable that differs from an earlier environment; WHOLE where none but PWD does."""
+        names = sorted((self.variables.keys() | before.variables.keys()) - {b"PWD"})
+        return next((n for n in names if before.variables.get(n) != self.variables.get(n)), WHOLE)
+
 
 def key_of(kind: bytes, cwd: bytes, argv: list[bytes]) -> bytes:
     """Identity of a step, 16 bytes."""

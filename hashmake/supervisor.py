@@ -14,8 +14,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from hashmake import trace
+from hashmake import strays, trace
 from hashmake.engine import Engine
+from hashmake.errors import Protocol
 from hashmake.result import RECIPE, SHELL, Result
 from hashmake.running import Running
 from hashmake.tables import PathId
@@ -23,8 +24,11 @@ from hashmake.tables import PathId
 ASK, SKIP, RUN, DONE, ACK, MAKE, WANT = b"QSGDAMW"
 ASK_HEAD = struct.Struct("<BIIII")  # kind, parent, pid, umask, argc
 DONE_HEAD = struct.Struct("<IQQ")  # wait status, user+system us, max RSS kB
+MAKE_HEAD = struct.Struct("<QQQ")  # step, device and inode of standard output
 LENGTH = struct.Struct("<I")
+_PEER = struct.Struct("iII")  # struct ucred: pid, uid, gid
 CAPTURE_MAX = 4 << 20
+_MESSAGE_MAX = 64 << 20  # all arguments and variables of a program are far less
 _ACK_MESSAGE = b"\1\0\0\0A"
 _COMMIT_EVERY_S = 0.5
 
@@ -41,6 +45,27 @@ class _Connection:
         self.started = 0.0
 
 
+class _Severed:
+    """A step whose launcher was killed, or make itself (running is None): its processes are being ended."""
+
+    __slots__ = ("calm", "hard_at", "running", "told")
+
+    def __init__(self, running: Running | None) -> None:
+        self.running = running
+        self.hard_at = time.monotonic() + strays.PATIENCE_S
+        self.told: set[int] = set()
+        self.calm = 0  # how often in a row none was left: one that is just in exec has no environment for a moment
+
+
+def _identity(file: int | str) -> list[int]:
+    """Device and inode of a file; zeros when it is not open, or not there."""
+    try:
+        st = os.stat(file)
+    except OSError:
+        return [0, 0]
+    return [st.st_dev, st.st_ino]
+
+
 class Supervisor:
     """Serves one build. `commit` is called now and then, when there is something to save."""
 
@@ -50,17 +75,21 @@ class Supervisor:
         self._library = library
         self._commit = commit
         self._connections: dict[int, _Connection] = {}
-        self._waiting: dict[PathId, list[_Connection]] = {}
+        self._waiting: dict[PathId, list[tuple[_Connection, int]]] = {}  # and the number of the step
         self._reruns: dict[int, tuple[Running, subprocess.Popen[bytes] | None]] = {}
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._listener.bind(os.path.join(run_dir, "sock"))
+        os.chmod(os.path.join(run_dir, "sock"), 0o600)
         self._listener.listen(1024)
         self._listener.setblocking(False)
         self._poll = select.epoll()
         self._poll.register(self._listener.fileno(), select.EPOLLIN)
+        self._severed: list[_Severed] = []
         self._dirty = False
         self._committed = time.monotonic()
+        self._unread = (_identity(1), _identity(os.devnull))
         self.signals = 0
+        engine.interrupted = lambda: bool(self.signals or self._severed)
 
     # -- make -----------------------------------------------------------------------------------------------------
 
@@ -71,6 +100,7 @@ class Supervisor:
         env["LD_PRELOAD"] = f"{self._library} {preload}".strip()
         env["HASHMAKE_RUN"] = self._run_dir
         env["HASHMAKE_STEP"] = str(root.number)
+        env["HASHMAKE_MAKE"] = os.path.realpath(executable)  # whatever its name: make-4.4.1
         make_trace(os.path.join(self._run_dir, "t", str(root.number)))
         reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._poll.register(reader, select.EPOLLIN)
@@ -84,8 +114,10 @@ class Supervisor:
             pids.append(child.pid)
             while child.poll() is None:
                 self._serve(0.5, reader)
+            if child.returncode < 0:
+                self._severed.append(_Severed(None))
             # What make left behind (a make that was killed) may still have launchers waiting.
-            while self._engine.running.keys() - {root.number} and self._connections:
+            while self._severed or (self._engine.running.keys() - {root.number} and self._connections):
                 self._serve(0.5, reader)
         finally:
             signal.set_wakeup_fd(-1)
@@ -110,13 +142,29 @@ class Supervisor:
     # -- the loop -------------------------------------------------------------------------------------------------
 
     def _serve(self, timeout: float, wakeup: int) -> None:
-        for fd, _event in self._poll.poll(timeout):
+        # Taken before the messages are read: where none is left, all that they had to say is there.
+        left = [self._left(severed) for severed in self._severed]
+        for fd, _event in self._poll.poll(self._patience(timeout)):
             if fd == wakeup:
                 os.read(fd, 4096)
             elif fd == self._listener.fileno():
                 self._accept()
-            else:
+            elif fd in self._connections:
                 self._readable(self._connections[fd])
+        self._end_reruns()
+        self._end_severed(left)
+        if self._dirty and time.monotonic() - self._committed >= _COMMIT_EVERY_S:
+            self.save()
+
+    def _patience(self, timeout: float) -> float:
+        """How long to wait for messages: there may be something to save, or somebody to end."""
+        if self._severed:
+            return 0.01
+        if self._dirty:
+            return max(0.0, min(timeout, self._committed + _COMMIT_EVERY_S - time.monotonic()))
+        return timeout
+
+    def _end_reruns(self) -> None:
         for number, (running, process) in list(self._reruns.items()):
             if process is not None and process.poll() is not None and number not in self._engine.running:
                 del self._reruns[number]
@@ -126,8 +174,30 @@ class Supervisor:
                 self._engine.restart = True
                 if running.then is not None:
                     running.then()
-        if self._dirty and time.monotonic() - self._committed > _COMMIT_EVERY_S:
-            self.save()
+
+    def _end_severed(self, left: list[list[int]]) -> None:
+        for severed, pids in zip(self._severed[: len(left)], left, strict=True):
+            severed.calm = 0 if pids else severed.calm + 1
+            if severed.calm == strays.LOOKS:
+                self._severed.remove(severed)
+                self._over(severed.running)
+
+    def _left(self, severed: _Severed) -> list[int]:
+        """The processes that are left, told to end."""
+        pids = strays.find(self._run_dir, severed.running.number if severed.running is not None else None)
+        if time.monotonic() > severed.hard_at:
+            strays.send(pids, signal.SIGKILL)
+        else:
+            strays.send([pid for pid in pids if pid not in severed.told], signal.SIGTERM)
+            severed.told.update(pids)
+        return pids
+
+    def _over(self, running: Running | None) -> None:
+        """What a step without its launcher did is known from the trace, that it ended well is not."""
+        if running is not None and running.number in self._engine.running:
+            running.trace.lost = b"its launcher was killed"
+            self._engine.done(running, 137, 0, b"", False)
+            self._dirty = True
 
     def save(self) -> None:
         """Save what has ended since the last time."""
@@ -144,6 +214,9 @@ class Supervisor:
                 sock, _address = self._listener.accept()
             except (BlockingIOError, InterruptedError):
                 return
+            if _PEER.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[1] != os.geteuid():
+                sock.close()  # nobody else gets this far, unless somebody opened the run directory to them
+                continue
             connection = _Connection(sock)
             self._connections[sock.fileno()] = connection
             self._poll.register(sock.fileno(), select.EPOLLIN)
@@ -161,14 +234,23 @@ class Supervisor:
             self._closed(connection)
             return
         connection.buffer = connection.buffer + data if connection.buffer else data
+        try:
+            self._messages(connection)
+        except Protocol:
+            # Whoever it is, it speaks another language. If it ran a step, that step is not known to have ended well.
+            self._closed(connection)
+
+    def _messages(self, connection: _Connection) -> None:
         buffer = connection.buffer
         while len(buffer) >= 5:
-            end = 4 + LENGTH.unpack_from(buffer)[0]
-            if len(buffer) < end:
+            length = LENGTH.unpack_from(buffer)[0]
+            if not 0 < length <= _MESSAGE_MAX:
+                raise Protocol("length")
+            if len(buffer) < 4 + length:
                 break
             connection.buffer = b""
-            self._message(connection, buffer[4], buffer[5:end])
-            buffer = buffer[end:]
+            self._message(connection, buffer[4], buffer[5 : 4 + length])
+            buffer = buffer[4 + length :]
         connection.buffer = buffer
 
     def _closed(self, connection: _Connection) -> None:
@@ -178,10 +260,7 @@ class Supervisor:
         connection.sock.close()
         running = connection.running
         if running is not None and running.number in self._engine.running:
-            # The launcher was killed: what its step did is known from the trace, that it ended well is not.
-            running.trace.lost = b"its launcher was killed"
-            self._engine.done(running, 137, 0, b"", False)
-            self._dirty = True
+            self._severed.append(_Severed(running))
 
     def _message(self, connection: _Connection, kind: int, payload: bytes) -> None:
         if kind == ASK:
@@ -189,18 +268,21 @@ class Supervisor:
         elif kind == DONE:
             self._done(connection, payload)
         elif kind == MAKE:
-            self._engine.make_started(LENGTH.unpack(payload)[0])
+            number, *out = _head(MAKE_HEAD, payload)
+            self._engine.make_started(number, captured=out not in self._unread)
             _send(connection.sock, _ACK_MESSAGE)
         elif kind == WANT:
-            self._want(connection, payload[4:])
+            self._want(connection, _head(LENGTH, payload)[0], payload[4:])
         else:
-            self._closed(connection)
+            raise Protocol("kind")
 
     # -- messages -------------------------------------------------------------------------------------------------
 
     def _ask(self, connection: _Connection, payload: bytes) -> None:
-        kind, parent, _pid, _umask, argc = ASK_HEAD.unpack_from(payload)
-        strings = payload[ASK_HEAD.size :].split(b"\0", argc + 2)
+        kind, parent, _pid, _umask, argc = _head(ASK_HEAD, payload)
+        strings = payload[ASK_HEAD.size :].split(b"\0", min(argc, len(payload)) + 2)
+        if len(strings) != argc + 3 or strings[0][:1] != b"/" or connection.running is not None:
+            raise Protocol("ask")
         cwd, argv, block = strings[0], strings[1 : argc + 2], strings[argc + 2]
         rerun = self._rerun_of(block)
         if rerun is not None:
@@ -217,13 +299,13 @@ class Supervisor:
     def _start(self, connection: _Connection, running: Running) -> None:
         connection.running = running
         connection.started = time.monotonic()
-        _send(connection.sock, struct.pack("<IBI", 5, RUN, running.number))
+        _send(connection.sock, struct.pack("<IBII", 9, RUN, running.number, trace.TIMES if running.times else 0))
 
     def _done(self, connection: _Connection, payload: bytes) -> None:
         running = connection.running
-        if running is None:
-            return
-        status, _usec, _rss = DONE_HEAD.unpack_from(payload)
+        status, _usec, _rss = _head(DONE_HEAD, payload)
+        if running is None or status > 0xFFFF or not (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
+            raise Protocol("done")
         stdout = payload[DONE_HEAD.size :]
         code = os.waitstatus_to_exitcode(status)
         wall = int((time.monotonic() - connection.started) * 1e6)
@@ -237,17 +319,17 @@ class Supervisor:
 
     # -- versions ahead: running a step again for the version it made -----------------------------------------------
 
-    def _want(self, connection: _Connection, path: bytes) -> None:
+    def _want(self, connection: _Connection, step: int, path: bytes) -> None:
         tree = self._engine.tree
         pid = tree.tables.path_ids.get(path)
         if pid is None or pid not in tree.ahead:
             waiting = self._waiting.get(pid) if pid is not None else None
             if waiting is not None:
-                waiting.append(connection)
+                waiting.append((connection, step))
             else:
                 _send(connection.sock, _ACK_MESSAGE)
             return
-        self._waiting.setdefault(pid, []).append(connection)
+        self._waiting.setdefault(pid, []).append((connection, step))
         self.bring_back(pid, lambda: self._released(pid))
 
     def bring_back(self, pid: PathId, then: Callable[[], None]) -> None:
@@ -279,12 +361,13 @@ class Supervisor:
         at = block.find(b"HASHMAKE_RERUN=")
         if at < 0 or not self._reruns:
             return None
-        number = int(block[at + 15 :].split(b"\0", 1)[0])
-        running = self._reruns.get(number, (None, None))[0]
+        number = block[at + 15 :].split(b"\0", 1)[0]
+        running = self._reruns.get(int(number) if number.isdigit() else 0, (None, None))[0]
         return running if running is not None and not self._serving(running) else None
 
     def _released(self, pid: PathId) -> None:
-        for connection in self._waiting.pop(pid, []):
+        for connection, step in self._waiting.pop(pid, []):
+            self._engine.given(step, pid)
             _send(connection.sock, _ACK_MESSAGE)
 
     def bring_back_all(self) -> None:
@@ -303,6 +386,13 @@ class Supervisor:
         self._listener.close()
         for connection in self._connections.values():
             connection.sock.close()
+
+
+def _head(form: struct.Struct, payload: bytes) -> tuple[int, ...]:
+    """The numbers with which a message begins."""
+    if len(payload) < form.size:
+        raise Protocol("length")
+    return form.unpack_from(payload)
 
 
 def _send(sock: socket.socket, data: bytes) -> None:

@@ -22,6 +22,7 @@ LSTAT = 5  # the same of the path itself; a link's target
 LIST = 6  # the names in a directory
 READ = 7  # the content
 NEVER = 8  # never holds: what was read can't be known
+NAME = 9  # one entry of a table: what a reader that goes by names saw of it (projector.py)
 
 KIND_NAMES = {
     ABSENT: "absent",
@@ -32,6 +33,7 @@ KIND_NAMES = {
     LIST: "list",
     READ: "read",
     NEVER: "unknown",
+    NAME: "name",
 }
 
 NO_VALUE = ValueId(0)  # digest.ABSENT

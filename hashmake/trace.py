@@ -3,12 +3,10 @@
 import os
 import struct
 
-from hashmake.errors import Protocol
-
-VERSION = 2
+VERSION = 6
 MAGIC = 0x52544D48
 HEADER = struct.Struct("<IIQQIII20x")
-LOST = 1
+LOST, TIMES = 1, 2
 
 READ = b"r"
 ABSENT = b"n"
@@ -20,7 +18,10 @@ LIST = b"d"
 ENTRY = b"e"
 LISTED = b"f"
 WRITE = b"w"
+BEGUN = b"+"
+OVER = b"."
 REMOVE = b"u"
+MAKE_REMOVED = b"U"
 MOVEDIR = b"m"
 MOVEDIR_TO = b"M"
 TOUCH = b"t"
@@ -32,6 +33,7 @@ TEXT = b"C"
 HOST = b"v"
 MAKE = b"P"
 GOAL = b"D"
+READER = b"B"
 UNSEEN = b"!"
 
 
@@ -59,37 +61,55 @@ class TraceFile:
                     self.lost = b"no trace"
                 return []
         tail, flags, expected, hello = self._header()
-        data = os.pread(self._fd, max(0, tail - self._offset), self._offset) if tail > self._offset else b""
+        end = min(tail, os.fstat(self._fd).st_size)
+        data = os.pread(self._fd, end - self._offset, self._offset) if end > self._offset else b""
         if not final:
-            # A writer may be between its claim and its copy: take whole records only.
-            hole = data.find(b"\0\0")
-            if hole >= 0:
-                data = data[: hole + 1]
+            # A writer may be between its claim and its copy, or in the call that it has announced: take whole records
+            # only, and those up to there.
+            for stop in (b"\0\0", b"\0" + BEGUN):
+                at = (b"\0" + data).find(stop)
+                if at >= 0:
+                    data = data[:at]
             data = data[: data.rfind(b"\0") + 1]
         self._offset += len(data)
         records = data.split(b"\0")
-        records.pop()
+        rest = records.pop()
         if final:
-            self._judge(records, tail, flags, expected, hello)
+            # What was claimed ends with a record, and nothing was written beyond it.
+            whole = self._offset == tail and not rest and os.pread(self._fd, 1, tail) in (b"", b"\0")
+            whole = whole and b"" not in records and not any(r[:1] == BEGUN for r in records)
+            self._judge(whole, flags, expected, hello)
             os.close(self._fd)
             self._fd = -1
         return records
+
+    def remains(self) -> list[bytes]:
+        """Every record of a step that is dead: also what comes after a hole, or after a call that never ended."""
+        try:
+            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return []
+        end = min(self._header()[0], os.fstat(self._fd).st_size)
+        data = os.pread(self._fd, max(end - HEADER.size, 0), HEADER.size)
+        self.close()
+        return [record for record in data.split(b"\0") if record]
 
     def _header(self) -> tuple[int, int, int, int]:
         head = os.pread(self._fd, HEADER.size, 0)
         if len(head) < HEADER.size:
             return HEADER.size, LOST, 0, 0
         magic, version, tail, _limit, flags, expected, hello = HEADER.unpack(head)
-        if magic == 0:  # its launcher is still making it
-            return HEADER.size, 0, 0, 0
+        if magic == 0:  # its launcher is still making it, or never came to the end of that
+            return HEADER.size, LOST, 0, 0
         if magic != MAGIC or version != VERSION:
-            raise Protocol(f"{os.fsdecode(self.path)}: trace of version {version}, this is {VERSION}")
+            self.lost = b"a trace of version %d, this is %d" % (version, VERSION)
+            return HEADER.size, LOST, 0, 0
         return tail, flags, expected, hello
 
-    def _judge(self, records: list[bytes], tail: int, flags: int, expected: int, hello: int) -> None:
+    def _judge(self, whole: bool, flags: int, expected: int, hello: int) -> None:
         if flags & LOST:
-            self.lost = b"trace overflow"
-        elif self._offset != tail or b"" in records:
+            self.lost = self.lost or b"trace overflow"
+        elif not whole:
             self.lost = b"a process was killed while it was being traced"
         elif expected != hello:
             self.lost = b"a program ran without the interposer"

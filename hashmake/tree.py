@@ -16,6 +16,7 @@ from hashmake.tables import (
     EXISTS,
     LIST,
     LSTAT,
+    NAME,
     NEVER,
     NO_VALUE,
     READ,
@@ -39,6 +40,13 @@ class DiskLike(Protocol):
     def forget(self, path: bytes) -> None: ...  # noqa: D102
 
 
+class TableLike(Protocol):
+    """What the tree asks of a table of names (projector.py)."""
+
+    def says(self, version: bytes, entry: bytes) -> bool: ...  # noqa: D102
+    def entry(self, version: bytes, like: bytes) -> bytes: ...  # noqa: D102
+
+
 # Told of each product: path, moment, and whether it is there and whether the disk holds this version.
 Watcher = Callable[[bytes, int, bool, bool], None]
 
@@ -52,6 +60,9 @@ class Tree:
     made_at      when this build last made a product, or judged it made; appeared_at: when it was not there before that
     initial      paths still in the version with which they began, which no step of this build made
     ahead        paths of which the disk holds a later version
+    foreign      products of other goals, as their steps left them: path -> version
+    named        tables of which readers may depend on single entries (projector.py)
+    uncovered    directories that this goal's steps make, there before that because something visible lies in them
     """
 
     def __init__(self, tables: Tables, disk: DiskLike, seq: int = 0, watcher: Watcher | None = None) -> None:
@@ -63,9 +74,12 @@ class Tree:
         self.appeared_at: dict[PathId, int] = {}
         self.initial: set[PathId] = set()
         self.ahead: set[PathId] = set()
+        self.foreign: dict[PathId, ValueId] = {}
+        self.uncovered: set[PathId] = set()
         self.holds: set[FactId] = set()
         self.fails: set[FactId] = set()
         self.record_facts: dict[bytes, FactId] = {}
+        self.named: dict[PathId, TableLike] = {}
         self._listings: dict[PathId, bytes] = {}
         self._watcher = watcher
 
@@ -98,7 +112,15 @@ class Tree:
             if self._holds_something(paths[pid], known, strangers):
                 self.begin_with(pid, directory)
                 shown.append(pid)
+        self.uncovered.update(shown)
         return shown
+
+    def cover(self, pid: PathId) -> None:
+        """Hide again what `uncover` showed: the step that makes it from nothing is being asked for."""
+        self.uncovered.discard(pid)
+        self.initial.discard(pid)
+        self.hide(pid)
+        self.conceal(pid)
 
     def _holds_something(self, directory: bytes, known: Container[PathId], strangers: bool) -> bool:
         ids, state = self.tables.path_ids, self.state
@@ -185,7 +207,11 @@ class Tree:
         tables = self.tables
         pid = PathId(tables.fact_path[fid])
         kind = tables.fact_kind[fid]
-        good = kind != NEVER and self.seen(kind, pid) == tables.values[tables.fact_value[fid]]
+        value = tables.values[tables.fact_value[fid]]
+        if kind == NAME:
+            good = self.names(pid, self.seen(READ, pid), value)
+        else:
+            good = kind != NEVER and self.seen(kind, pid) == value
         (self.holds if good else self.fails).add(fid)
         return good
 
@@ -206,6 +232,11 @@ class Tree:
             return disk.own_head(path)
         head = disk.head(path)
         return digest.access(head) if kind == ACCESS else head
+
+    def names(self, pid: PathId, version: bytes, entry: bytes) -> bool:
+        """Whether table pid in that version says this of a name; False also when it can't be read."""
+        table = self.named.get(pid)
+        return table is not None and table.says(version, entry)
 
     def listing(self, pid: PathId) -> bytes:
         """The names in directory pid, as a version; ABSENT when there is none."""

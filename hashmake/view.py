@@ -3,17 +3,20 @@
 Layout and meaning are in hashmake/interpose/events.h; tests/interpose compares the two.
 """
 
+import fcntl
 import mmap
 import os
 import struct
+from collections.abc import Sequence
 
 import xxhash
 
-VERSION = 2
+VERSION = 6
 MAGIC = 0x57564D48
-HEADER = struct.Struct("<IIQQQQQ16x")
+TABLES = 10
+HEADER = struct.Struct(f"<IIQQQQQ{TABLES}Q")
 HIDE, TIME = 1, 2
-HIDDEN, PRESENT, LIVE, AHEAD, SOURCE = 1, 2, 3, 4, 5
+HIDDEN, PRESENT, LIVE, AHEAD, SOURCE, FOREIGN = 1, 2, 3, 4, 5, 6
 TIME_BASE = 1_200_000_000
 _DIRECTORY_SLOTS = 1 << 14
 _ENTRY = struct.Struct("<QQ")
@@ -27,9 +30,12 @@ def path_hash(path: bytes) -> int:
 
 
 class View:
-    """The table's only writer (but for LIVE, which the interposer sets)."""
+    """The table's only writer (but for LIVE, which the interposer sets).
 
-    def __init__(self, file: bytes, expected: int, flags: int, seq: int) -> None:
+    `tables`: paths of which it counts who reads them.
+    """
+
+    def __init__(self, file: bytes, expected: int, flags: int, seq: int, tables: Sequence[bytes] = ()) -> None:
         capacity = 1 << 19
         while capacity < expected * 4:
             capacity *= 2
@@ -40,10 +46,13 @@ class View:
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(fd, 0, size)  # a full /dev/shm is an error here, not SIGBUS later
+            fcntl.flock(fd, fcntl.LOCK_SH)  # as every traced process does: kept by the mapping, shows that we live
             self._map = mmap.mmap(fd, size)
         finally:
             os.close(fd)
-        HEADER.pack_into(self._map, 0, MAGIC, VERSION, capacity, seq, 1, _DIRECTORY_SLOTS, flags)
+        hashes = [path_hash(path) for path in tables][:TABLES]
+        hashes += [0] * (TABLES - len(hashes))
+        HEADER.pack_into(self._map, 0, MAGIC, VERSION, capacity, seq, 1, _DIRECTORY_SLOTS, flags, *hashes)
 
     def set(self, path: bytes, state: int, seq: int) -> None:
         """Set a path's entry; new entries appear value first, so that no reader sees half of one."""

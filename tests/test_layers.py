@@ -17,12 +17,13 @@ PACKAGE = Path(__file__).resolve().parents[1] / "hashmake"
 LAYERS = (
     ("what went wrong, names and digests", "errors digest tables makeargs"),
     ("facts", "goal step result trace tree plugin"),
-    ("decisions", "disk account plan recording running aggregate nullcheck"),
+    ("decisions", "disk account plan recording running projector aggregate nullcheck"),
     ("one build's engine", "engine"),
     ("project families", "kbuild"),
-    ("edges", "statedir database archive recovery manifest view supervisor progress"),
-    ("reports", "reports reports.log reports.last reports.why reports.status"),
+    ("edges", "place statedir database roll archive strays recovery manifest view supervisor progress"),
+    ("reports", "reports reports.log reports.last reports.why reports.status reports.ksyms"),
     ("the conductor", "build session"),
+    ("verify", "verify verify.difference verify.compare verify.report verify.namespace verify.run"),
     ("command line", "crash demo cli front __main__"),
 )
 # Imported when needed, against the order: a null build must not load what comes after it.
@@ -104,4 +105,4 @@ def test_each_dependency_is_imported_in_its_place_only(dependency: str) -> None:
 def test_the_engine_does_not_know_the_kernel() -> None:
     """The start of a build chooses plug-ins; O=, KBUILD_OUTPUT and V= are words of the command line."""
     knowing = {family(name) for name, path in MODULES.items() if "kbuild" in path.read_text().lower()}
-    assert knowing <= {"kbuild", "demo", "session", "makeargs", "build"}
+    assert knowing <= {"kbuild", "demo", "session", "makeargs", "build", "reports.ksyms", "reports.why"}

@@ -22,7 +22,7 @@ static struct stream *stream_of(DIR *dir) {
     return NULL;
 }
 
-static void copy_path(struct hm_path *to, const struct hm_path *from) {
+void hm_copy_path(struct hm_path *to, const struct hm_path *from) {
     memcpy(to, from, offsetof(struct hm_path, s));
     memcpy(to->s, from->s, from->len + 1);
 }
@@ -32,7 +32,7 @@ static void stream_opened(DIR *dir, const struct hm_path *p) {
     for (int i = 0; i < STREAMS; i++) {
         DIR *none = NULL;
         if (!__atomic_compare_exchange_n(&streams[i].dir, &none, busy, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) continue;
-        copy_path(&streams[i].path, p);
+        hm_copy_path(&streams[i].path, p);
         streams[i].begun = false;
         __atomic_store_n(&streams[i].dir, dir, __ATOMIC_RELEASE);
         return;
@@ -45,7 +45,7 @@ static void stream_closed(DIR *dir) {
 }
 
 /* DIR/NAME settled in p, which holds DIR with this length. */
-static bool join(struct hm_path *p, size_t len, const char *name) {
+bool hm_join(struct hm_path *p, size_t len, const char *name) {
     size_t n = strlen(name);
     if (len + n + 2 > HM_PATH) {
         hm_lost();
@@ -60,15 +60,15 @@ static bool join(struct hm_path *p, size_t len, const char *name) {
     return true;
 }
 
-static bool dots(const char *name) {
+bool hm_dots(const char *name) {
     return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
 }
 
 bool hm_entry_seen(const struct hm_path *dir, const char *name) {
-    if (dots(name)) return false;
+    if (hm_dots(name)) return false;
     struct hm_path p;
     memcpy(p.s, dir->s, dir->len);
-    if (!join(&p, dir->len, name)) return false;
+    if (!hm_join(&p, dir->len, name)) return false;
     if (p.state == HM_V_HIDDEN) return true;
     hm_emit(HM_ENTRY, &p);
     return false;

@@ -10,11 +10,12 @@
 #define HM_EVENTS_H
 #include <stdint.h>
 
-#define HM_VERSION 2
+#define HM_VERSION 6
 
 /* ---- environment -------------------------------------------------------------------------------------------------
  * HASHMAKE_RUN   absolute path of the run directory of this build; it holds
- *                  view        the shared table of products (below), mapped read-write by every traced process
+ *                  view        the shared table of products (below), mapped read-write by every traced process, each of
+ *                              which holds a shared flock() on it for as long as it lives
  *                  sock        the supervisor's SOCK_STREAM unix socket
  *                  t/<step>    the trace file of the step with that decimal number
  * HASHMAKE_STEP  decimal number of the step this process belongs to
@@ -39,12 +40,13 @@ struct hm_trace {
     uint32_t magic, version;
     uint64_t tail;     /* atomic: offset of the next free byte; starts at sizeof(struct hm_trace) */
     uint64_t limit;    /* atomic: bytes allocated */
-    uint32_t flags;    /* atomic: HM_LOST */
+    uint32_t flags;    /* atomic: HM_LOST, HM_TIMES */
     uint32_t expected; /* atomic: program images that an exec or spawn was about to start */
     uint32_t hello;    /* atomic: program images whose interposer came up; != expected: something ran unseen */
     uint32_t pad[5];
 };
 #define HM_LOST 1u
+#define HM_TIMES 2u /* set by the launcher: the times that all processes of this step see are logical, not only make's */
 
 /* Kinds. Paths are absolute, lexically normal ("." and "//" gone, ".." resolved the way the kernel would), their
  * directory part physical (no symbolic link in it; each link passed on the way is an 'l' record of its own), the last
@@ -60,7 +62,11 @@ struct hm_trace {
 #define HM_ENTRY 'e'   /* DIR/NAME: a listing returned this name ("." and ".." never) */
 #define HM_LISTED 'f'  /* listing of this directory reached its end */
 #define HM_WRITE 'w'   /* created, opened for writing, truncated, made by rename, link, symlink, mkdir */
+#define HM_BEGUN '+'   /* a call that may create or replace this is about to be made; becomes HM_OVER when the call is over and
+                          told. One that stays: the process died in the call, and what it did is not known */
+#define HM_OVER '.'
 #define HM_REMOVE 'u'  /* removed: unlink, rmdir, the old name of a rename */
+#define HM_MAKE_REMOVED 'U' /* a make process itself is who removed it (an intermediate file); before the HM_REMOVE */
 #define HM_MOVEDIR 'm' /* old name of a renamed directory; the next record is HM_MOVEDIR_TO, claimed together */
 #define HM_MOVEDIR_TO 'M'
 #define HM_TOUCH 't'   /* times set and nothing else */
@@ -72,6 +78,9 @@ struct hm_trace {
 #define HM_HOST 'v'    /* "uname" (uname, gethostname), "user" (getuid, geteuid, getlogin, getpwuid ...) was asked */
 #define HM_MAKE 'P'    /* PATH of a make executable: a make process came up in this step */
 #define HM_GOAL 'D'    /* NAME: what a make process that ends would have made if no goal had been named */
+#define HM_READER 'B'  /* TABLE, 1, PROGRAM, and 1 and ARGUMENT for each: who read one of the view's tables (below); before
+                          the HM_READ. Arguments beyond HM_READER_MAX bytes are left out, with a last 1 to show it */
+#define HM_READER_MAX 4000u
 #define HM_UNSEEN '!'  /* WHY:PROGRAM the step can't be followed: static, setuid, 32bit, network, socket, terminal,
                           io_uring, chroot, background, noread (executable but not readable) */
 
@@ -79,6 +88,7 @@ struct hm_trace {
  * The clean view: an open-addressing table, linear probing, keyed by XXH64(path, seed 0) (0 is stored as 1), paths as
  * in the trace. Entries are only ever added or changed by the supervisor, except for HM_V_LIVE, see below.
  * value = seq << 3 | state. */
+#define HM_TABLES 10
 #define HM_VIEW_MAGIC 0x57564d48u /* "HMVW" */
 struct hm_view {
     uint32_t magic, version;
@@ -88,7 +98,7 @@ struct hm_view {
                           renames or removes a directory or link */
     uint64_t dircap;   /* slots of the directory cache, a power of two; they follow the entries */
     uint64_t flags;    /* HM_VF_* */
-    uint64_t pad[2];
+    uint64_t tables[HM_TABLES]; /* hashes of the paths of which it counts who reads them; 0: none */
 };
 #define HM_VF_HIDE 1u /* the clean view is on: HIDDEN entries do not exist for the processes of this build */
 #define HM_VF_TIME 2u /* make processes see logical times */
@@ -106,19 +116,23 @@ struct hm_entry {
                            (a regular file, whatever the disk says); who opens it for reading or without truncating it
                            first asks the supervisor (HM_M_WANT) to put the right version there */
 #define HM_V_SOURCE 5u  /* not hidden; its content was last seen to change at moment seq */
+#define HM_V_FOREIGN 6u /* made by a step of another goal at moment seq: older than all that is no product */
 /* Logical time of seq: HM_TIME_BASE + seq seconds, 0 ns. A file without an entry keeps the order of its real times below
- * all of these: logical nanoseconds = real nanoseconds / 4, clamped to [0, HM_TIME_BASE s). Directories too. */
+ * all of these: HM_TIME_UNKNOWN + real time / 8, less than HM_TIME_BASE. Directories too. FOREIGN entries lie below
+ * those: seq seconds. What a step with HM_TIMES wrote itself is for it newer than all entries, in the order of its records. */
 #define HM_TIME_BASE 1200000000ull
+#define HM_TIME_UNKNOWN 600000000ull
 
 /* ---- messages on the socket --------------------------------------------------------------------------------------
  * u32 length of what follows, u8 type, payload. Native byte order, packed. */
 #define HM_M_ASK 'Q'  /* launcher: u8 kind (HM_RECIPE|HM_SHELL), u32 parent step, u32 pid, u32 umask, u32 argc, then NUL-ended
                          strings: cwd, program path, argc arguments, all environment strings */
 #define HM_M_SKIP 'S' /* supervisor: i32 exit code, then the bytes for standard output */
-#define HM_M_RUN 'G'  /* supervisor: u32 step number; make its trace file and run it */
+#define HM_M_RUN 'G'  /* supervisor: u32 step number, u32 HM_TIMES or 0; make its trace file with that flag and run it */
 #define HM_M_DONE 'D' /* launcher: u32 wait status, u64 user+system us, u64 max RSS kB, then captured stdout (HM_SHELL) */
 #define HM_M_ACK 'A'  /* supervisor: empty */
-#define HM_M_MAKE 'M' /* interposer: u32 step: a make process starts; answered by ACK once the step's writes are known */
+#define HM_M_MAKE 'M' /* interposer: u64 step, device and inode of standard output: a make process starts; answered by ACK
+                         once the step's writes are known */
 #define HM_M_WANT 'W' /* interposer: u32 step, path: AHEAD file is about to be opened; ACK when the disk holds it */
 #define HM_RECIPE 'R'
 #define HM_SHELL 'F'  /* $(shell): standard output is the result and is captured */

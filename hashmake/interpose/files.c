@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "sys.h"
@@ -24,7 +25,7 @@ static bool names_host(const char *path) {
            hm_same(name, "ostype");
 }
 
-int hm_open_begin(struct hm_open *o, int dirfd, const char *path, int flags) {
+static int open_begin(struct hm_open *o, int dirfd, const char *path, int flags) {
     o->flags = flags;
     o->absent = o->tty = false;
     o->on = hm_resolve(&o->path, dirfd, path);
@@ -59,6 +60,13 @@ int hm_open_begin(struct hm_open *o, int dirfd, const char *path, int flags) {
     return hm_gate(&o->path, o->absent || (flags & (O_TRUNC | O_EXCL)) ? HM_REPLACING : HM_CHANGING);
 }
 
+int hm_open_begin(struct hm_open *o, int dirfd, const char *path, int flags) {
+    o->begun = NULL;
+    int err = open_begin(o, dirfd, path, flags);
+    if (!err && o->on && (flags & O_CREAT)) o->begun = hm_begun(&o->path);
+    return err;
+}
+
 /* Opened to start from: later names are told from where a link led, so the link itself has to be told here. */
 static void place(struct hm_path *p, int flags) {
     if ((flags & O_NOFOLLOW) || hm_follow(p) == 0) hm_emit(HM_STAT, p);
@@ -89,7 +97,7 @@ static void opened(struct hm_open *o, int fd) {
     if (fresh || o->absent) hm_live(p);
 }
 
-void hm_open_end(struct hm_open *o, int fd, int err) {
+static void open_end(struct hm_open *o, int fd, int err) {
     if (!o->on) {
         if (o->tty && fd >= 0) hm.tty = fd; /* bash opens it each time it starts: only reading counts (reach.c) */
         return;
@@ -100,6 +108,11 @@ void hm_open_end(struct hm_open *o, int fd, int err) {
         hm_absent(err, &o->path);
     else if (err == EEXIST)
         hm_emit(HM_LSTAT, &o->path);
+}
+
+void hm_open_end(struct hm_open *o, int fd, int err) {
+    open_end(o, fd, err);
+    hm_over(o->begun);
 }
 
 int hm_do_openat(int dirfd, const char *path, int flags, mode_t mode, int (*next)(int, const char *, int, ...)) {
@@ -194,3 +207,41 @@ HM_API int open_by_handle_at(int mount, struct file_handle *handle, int flags) {
 CREAT(creat)
 INSIDE(creat);
 CREAT(creat64)
+
+/* POSIX shared memory is a file, which another step may open by its name. */
+#define SHARED "/dev/shm/"
+static bool shared_name(char *path, size_t size, const char *name) {
+    while (*name == '/') name++;
+    size_t n = hm_len(name);
+    if (!n || n + sizeof SHARED > size) return false;
+    __builtin_memcpy(path, SHARED, sizeof SHARED - 1);
+    __builtin_memcpy(path + sizeof SHARED - 1, name, n + 1);
+    return true;
+}
+
+HM_API int shm_open(const char *name, int flags, mode_t mode) {
+    struct hm_open o;
+    char path[512];
+    o.on = o.tty = false;
+    o.begun = NULL;
+    int err = shared_name(path, sizeof path, name) ? hm_open_begin(&o, AT_FDCWD, path, flags) : 0;
+    if (err) {
+        errno = err;
+        return -1;
+    }
+    int fd = NEXT(shm_open)(name, flags, mode);
+    hm_open_end(&o, fd, errno);
+    return fd;
+}
+
+HM_API int shm_unlink(const char *name) {
+    struct hm_path p;
+    char path[512];
+    bool on = shared_name(path, sizeof path, name) && hm_resolve(&p, AT_FDCWD, path);
+    int r = NEXT(shm_unlink)(name);
+    if (on && r == 0)
+        hm_emit(HM_REMOVE, &p);
+    else if (on)
+        hm_absent(errno, &p);
+    return r;
+}

@@ -149,7 +149,7 @@ static void ask(int kind, char **argv, unsigned parent)
 
 static struct hm_trace *trace;
 
-static void make_trace(unsigned step)
+static void make_trace(unsigned step, unsigned flags)
 {
     char path[PATH_MAX], digits[16];
     char *d = number(step, digits + sizeof digits);
@@ -176,6 +176,7 @@ static void make_trace(unsigned step)
     trace->version = HM_VERSION;
     trace->tail = sizeof *trace;
     trace->limit = HM_TRACE_FIRST;
+    trace->flags = flags & HM_TIMES;
     trace->magic = HM_TRACE_MAGIC;
 }
 
@@ -278,9 +279,14 @@ static void become(const char *path, char **argv, char **envp)
 
 static pid_t start(const char *path, char **argv, char **envp, int out[2])
 {
-    pid_t pid = vfork();
+    pid_t launcher = getpid(), pid = vfork();
     if (pid)
         return pid;
+    /* A launcher that is killed now would leave a process that nobody can tell for this step's: until exec it has no
+     * environment of its own, and what it makes then is in no account. */
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != launcher)
+        _exit(126);
     if (out) {
         dup2(out[1], 1);
     }
@@ -353,7 +359,7 @@ static void report(int status, const struct rusage *use, int with_output)
     put_all(v, n ? 2 : 1);
 }
 
-static int run_step(unsigned step, int kind, const char *path, char **argv)
+static int run_step(unsigned step, unsigned flags, int kind, const char *path, char **argv)
 {
     static char step_env[40] = HM_ENV_STEP "=";
     char digits[16];
@@ -361,7 +367,7 @@ static int run_step(unsigned step, int kind, const char *path, char **argv)
     for (char **p = environ; *p; p++)
         if (!strncmp(*p, step_env, sizeof HM_ENV_STEP))
             *p = step_env;
-    make_trace(step);
+    make_trace(step, flags);
     record_program(path);
     int out[2] = {-1, -1};
     if (kind == HM_SHELL && pipe2(out, O_CLOEXEC))
@@ -428,13 +434,13 @@ int main(int argc, char **argv)
     get_all(&head, 5);
     if (head.type == HM_M_SKIP)
         return skip(head.length);
-    uint32_t step;
-    if (head.type != HM_M_RUN || head.length != 5)
+    uint32_t step[2]; /* and its flags */
+    if (head.type != HM_M_RUN || head.length != 1 + sizeof step)
         supervisor_gone();
-    get_all(&step, 4);
+    get_all(step, sizeof step);
     if (echo) {
         put_out(echo, strlen(echo));
         put_out("\n", 1);
     }
-    return run_step(step, argv[1][0], program[0], program + 1);
+    return run_step(step[0], step[1], argv[1][0], program[0], program + 1);
 }

@@ -65,6 +65,10 @@ static inline bool hm_on(void) {
 void hm_loaded(void);     /* HM_READ for every object that is mapped now */
 void hm_load_later(void); /* ... the next time we are called */
 void hm_load_now(void);   /* ... if that is outstanding */
+struct dl_phdr_info;
+void hm_search_start(void);
+void hm_searched(const struct dl_phdr_info *); /* where ld.so looked for what this object needs */
+void hm_search_plain(const char *file);        /* ... and will look for what dlopen was asked for */
 pid_t hm_pid(void);   /* the real one, from the kernel */
 
 /* ---- paths (path.c) ---- */
@@ -91,6 +95,8 @@ void hm_links_changed(void); /* directory cache: a link appeared or went, a dire
 bool hm_map_trace(void);
 void hm_lost(void);
 void hm_emit(char kind, const struct hm_path *p);
+char *hm_begun(const struct hm_path *p); /* HM_BEGUN; what to give to hm_over when the call has been told, or NULL */
+void hm_over(char *begun);
 void hm_emit_text(char kind, const char *text, size_t len);
 void hm_emit_pair(const struct hm_path *from, const struct hm_path *to);
 bool hm_fresh(char kind, const struct hm_path *p); /* not sent yet; does not send it */
@@ -102,10 +108,11 @@ void hm_unseen_here(const char *why); /* ... in this very program, once */
 uint64_t hm_hash(const char *s, size_t len);
 bool hm_map_view(void);
 struct hm_entry *hm_find(uint64_t hash);
-enum hm_use { HM_LOOKING, HM_READING, HM_CHANGING, HM_REPLACING, HM_REMOVING };
+enum hm_use { HM_LOOKING, HM_READING, HM_CHANGING, HM_REPLACING, HM_MAKING_DIRECTORY, HM_REMOVING };
 /* The errno with which the clean view lets this use fail, or 0. Brings AHEAD files to disk, removes hidden ones that are
  * about to be replaced. */
 int hm_gate(struct hm_path *p, enum hm_use use);
+bool hm_hides(void); /* the clean view is on */
 void hm_live(struct hm_path *p); /* the path was made by this step: visible from now on */
 void hm_want(const struct hm_path *p);
 bool hm_timed(void); /* times are logical in this process */
@@ -120,6 +127,7 @@ struct hm_open {
     struct hm_path path;
     int flags;
     bool on, absent, tty;
+    char *begun;
 };
 int hm_open_begin(struct hm_open *o, int dirfd, const char *path, int flags); /* errno to fail with, or 0 */
 void hm_open_end(struct hm_open *o, int fd, int err);
@@ -156,10 +164,18 @@ const char *hm_env_make(void);
 /* ---- what kind of program this is (kind.c) ---- */
 void hm_name_program(void);             /* make, a shell, one that takes all of environ */
 void hm_kind_object(const char *name);  /* an object with this file name is loaded */
-void hm_kind_start(int argc);           /* ... that depends on the arguments */
+void hm_kind_start(int argc, char **argv); /* ... that depends on the arguments */
 void hm_kind_exit(void);                /* ... that shows at the end */
 
+/* ---- hidden entries below a directory that goes or moves (hidden.c) ---- */
+bool hm_hidden_emptied(const struct hm_path *directory);   /* nothing but hidden entries was there, and they are gone */
+void hm_hidden_shown(const struct hm_path *directory);     /* all that is below it was made by this step */
+void hm_hidden_separated(const struct hm_path *directory); /* nothing hidden is left below it */
+
 /* ---- listings (dirs.c) ---- */
+bool hm_dots(const char *name);                                     /* . and .. */
+bool hm_join(struct hm_path *p, size_t len, const char *name);      /* DIR/NAME settled in p, which holds DIR with this length */
+void hm_copy_path(struct hm_path *to, const struct hm_path *from);
 void hm_list(const char *path); /* lists the directory now, for the trace only */
 bool hm_entry_seen(const struct hm_path *dir, const char *name); /* true: hidden; else it is recorded */
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static bool whole_environment; /* told already, or never to be told */
-static bool is_env, is_printenv;
+static bool is_env, is_printenv, is_awk;
 
 static bool one_of(const char *list, const char *name, size_t n) {
     for (const char *s = list; n && (s = strstr(s, name)); s++)
@@ -96,9 +96,11 @@ void hm_name_program(void) {
     hm.shell = one_of(" sh dash bash ksh ksh93 mksh zsh ash ", name, n);
     is_env = hm_same(name, "env");
     is_printenv = hm_same(name, "printenv");
+    is_awk = one_of(" awk gawk mawk nawk ", name, n);
+    if (is_awk) return; /* its arguments tell more */
     if (hm.make || one_of(passes_on, name, n))
         whole_environment = true;
-    else if (takes_whole(base) || one_of(" awk gawk mawk nawk node nodejs java cmake ninja ", name, n))
+    else if (takes_whole(base) || one_of(" node nodejs java cmake ninja ", name, n))
         whole();
     else
         NEXT(dl_iterate_phdr)(first_object, NULL);
@@ -108,8 +110,27 @@ void hm_kind_object(const char *name) {
     if (name[0] == 'l' && !whole_environment && (hm_starts(name, "libpython") || hm_starts(name, "libperl"))) whole();
 }
 
-void hm_kind_start(int argc) {
+/* An awk program sees variables of the environment in ENVIRON only, or in gawk's SYMTAB, which has that by any name.
+ * gawk can include and load more (@), and other options than -F and -v bring in files or print tables. */
+static bool asks_environ(int argc, char **argv) {
+    int i = 1;
+    for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
+        const char *option = argv[i];
+        if (hm_same(option, "--")) {
+            i++;
+            break;
+        }
+        if (option[1] != 'F' && option[1] != 'v') return true;
+        i += !option[2];
+    }
+    if (i >= argc) return true;
+    const char *program = argv[i];
+    return strstr(program, "ENVIRON") || strstr(program, "SYMTAB") || strchr(program, '@');
+}
+
+void hm_kind_start(int argc, char **argv) {
     if (is_printenv && argc > 1) is_printenv = false; /* it asks for single names */
+    if (is_awk && asks_environ(argc, argv)) whole();
 }
 
 /* env prints all that it was not told to pass on: only who comes to the end without an exec has printed. */

@@ -18,6 +18,8 @@ static __attribute__((noinline)) void about_to_load(const char *file) {
             hm_emit(HM_READ, &p);
         else
             hm_absent(-r, &p);
+    } else if (file && *file && !strchr(file, '/')) {
+        hm_search_plain(file);
     }
     hm_load_later();
 }

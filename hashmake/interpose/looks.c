@@ -4,6 +4,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "sys.h"
@@ -17,6 +20,13 @@ struct look {
 static int look_begin(struct look *l, int dirfd, const char *path) {
     l->on = hm_resolve(&l->path, dirfd, path);
     return l->on ? hm_gate(&l->path, HM_LOOKING) : 0;
+}
+
+/* A stat tells size and inode, and cp wants the file that it opens then to be the same one. */
+static int stat_begin(struct look *l, int dirfd, const char *path) {
+    int err = look_begin(l, dirfd, path);
+    if (!err && l->on && HM_UNLIKELY(l->path.state == HM_V_AHEAD) && !hm.make) hm_want(&l->path);
+    return err;
 }
 
 /* True: the call is to be made again, an AHEAD file has been put on disk. */
@@ -80,9 +90,11 @@ static int stat_end(struct look *l, char kind, int r, struct stat *st) {
     return r;
 }
 
-#define LOOK(dirfd, path)                                \
+#define LOOK(dirfd, path) BEGIN(look_begin, dirfd, path)
+#define STAT_LOOK(dirfd, path) BEGIN(stat_begin, dirfd, path)
+#define BEGIN(begin, dirfd, path)                        \
     struct look l;                                       \
-    int err = look_begin(&l, dirfd, path);               \
+    int err = begin(&l, dirfd, path);                    \
     if (err) {                                           \
         errno = err;                                     \
         return -1;                                       \
@@ -95,7 +107,7 @@ static int stat_end(struct look *l, char kind, int r, struct stat *st) {
 _Static_assert(sizeof(struct stat) == sizeof(struct stat64), "two layouts of struct stat");
 #define STAT(name, type, kind)                           \
     HM_API int name(const char *path, struct type *st) { \
-        LOOK(AT_FDCWD, path)                             \
+        STAT_LOOK(AT_FDCWD, path)                             \
         AGAIN(NEXT(name)(path, st))                      \
         return stat_end(&l, kind, r, (struct stat *)st); \
     }
@@ -109,7 +121,7 @@ INSIDE(lstat);
 #define XSTAT(name, type, kind)                          \
     int name(int version, const char *path, struct type *st); \
     HM_API int name(int version, const char *path, struct type *st) { \
-        LOOK(AT_FDCWD, path)                             \
+        STAT_LOOK(AT_FDCWD, path)                             \
         AGAIN(NEXT(name)(version, path, st))             \
         return stat_end(&l, kind, r, (struct stat *)st); \
     }
@@ -124,7 +136,7 @@ static char kind_of(int flags) {
 
 #define FSTATAT(name, type)                              \
     HM_API int name(int dirfd, const char *path, struct type *st, int flags) { \
-        LOOK(dirfd, path)                                \
+        STAT_LOOK(dirfd, path)                                \
         AGAIN(NEXT(name)(dirfd, path, st, flags))        \
         return stat_end(&l, kind_of(flags), r, (struct stat *)st); \
     }
@@ -135,7 +147,7 @@ INSIDE(fstatat);
 #define FXSTATAT(name, type)                             \
     int name(int version, int dirfd, const char *path, struct type *st, int flags); \
     HM_API int name(int version, int dirfd, const char *path, struct type *st, int flags) { \
-        LOOK(dirfd, path)                                \
+        STAT_LOOK(dirfd, path)                                \
         AGAIN(NEXT(name)(version, dirfd, path, st, flags)) \
         return stat_end(&l, kind_of(flags), r, (struct stat *)st); \
     }
@@ -165,7 +177,7 @@ FXSTAT(__fxstat, stat)
 FXSTAT(__fxstat64, stat64)
 
 HM_API int statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *stx) {
-    LOOK(dirfd, path)
+    STAT_LOOK(dirfd, path)
     AGAIN(NEXT(statx)(dirfd, path, flags, mask, stx))
     if (made_up(&l, r, errno)) {
         __builtin_memset(stx, 0, sizeof *stx);
@@ -234,15 +246,57 @@ READLINK(__readlinkat_chk, (int dirfd, const char *path, char *buf, size_t size,
 INSIDE(readlink);
 INSIDE(readlinkat);
 
-/* realpath looks at every component; the directories' links are told by the walk, the last one by following it. */
+/* What these tell is no input (free space, extended attributes), but that the file is there, or not, is. */
+static bool answered(ssize_t r) {
+    return r >= 0 || (errno != ENOENT && errno != ENOTDIR && errno != ELOOP && errno != EACCES);
+}
+#define PRESENCE(type, name, kind, params, ...)          \
+    HM_API type name params {                            \
+        LOOK(AT_FDCWD, path)                             \
+        type r = NEXT(name)(__VA_ARGS__);                \
+        if (HM_UNLIKELY(r < 0) && look_again(&l, -1, errno)) r = NEXT(name)(__VA_ARGS__); \
+        look_end(&l, kind, answered(r) ? 0 : -1, errno); \
+        return r;                                        \
+    }
+PRESENCE(int, statfs, HM_STAT, (const char *path, struct statfs *out), path, out)
+PRESENCE(int, statfs64, HM_STAT, (const char *path, struct statfs64 *out), path, out)
+PRESENCE(int, statvfs, HM_STAT, (const char *path, struct statvfs *out), path, out)
+PRESENCE(int, statvfs64, HM_STAT, (const char *path, struct statvfs64 *out), path, out)
+PRESENCE(ssize_t, getxattr, HM_STAT, (const char *path, const char *name, void *out, size_t n), path, name, out, n)
+PRESENCE(ssize_t, lgetxattr, HM_LSTAT, (const char *path, const char *name, void *out, size_t n), path, name, out, n)
+PRESENCE(ssize_t, listxattr, HM_STAT, (const char *path, char *out, size_t n), path, out, n)
+PRESENCE(ssize_t, llistxattr, HM_LSTAT, (const char *path, char *out, size_t n), path, out, n)
+
+/* realpath looks at every component; the directories' links are told by the walk, the last one by following it. That the
+ * others are no links is told here, for the answer would be another if one were; and which one is missing. */
+static void tell_components(const struct look *l) {
+    struct hm_path part;
+    for (size_t end = 1; end <= l->path.len; end++) {
+        if (end < l->path.len && l->path.s[end] != '/') continue;
+        char target[1];
+        part.gone = false;
+        part.len = end;
+        __builtin_memcpy(part.s, l->path.s, end);
+        hm_settle(&part);
+        if (!hm_fresh(HM_LSTAT, &part)) continue;
+        long r = hm_sys_readlink(part.s, target, sizeof target);
+        if (r == -ENOENT) {
+            hm_emit(HM_ABSENT, &part);
+            return;
+        }
+        if (r >= 0 || r == -EINVAL) hm_emit(HM_LSTAT, &part);
+    }
+}
+
 static int real_begin(struct look *l, const char *path) {
     int err = look_begin(l, AT_FDCWD, path);
     return err;
 }
 static char *real_end(struct look *l, char *r) {
     int kept = errno;
+    if (l->on) tell_components(l);
     if (l->on && !r) hm_absent(kept, &l->path);
-    if (l->on && r && hm_follow(&l->path) == 0) hm_emit(HM_LSTAT, &l->path);
+    if (l->on && r && hm_follow(&l->path) == 0) tell_components(l);
     errno = kept;
     return r;
 }

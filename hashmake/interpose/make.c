@@ -28,7 +28,10 @@ static bool find_launcher(void) {
 void hm_make_start(void) {
     struct hm_path p;
     if (hm_resolve(&p, AT_FDCWD, hm.program)) hm_emit(HM_MAKE, &p);
-    hm_tell(HM_M_MAKE, (const char *)&hm.step, sizeof hm.step);
+    struct stat out;
+    bool known = hm_sys_fstat(1, &out) == 0;
+    uint64_t told[] = {hm.step, known ? out.st_dev : 0, known ? out.st_ino : 0};
+    hm_tell(HM_M_MAKE, (const char *)told, sizeof told);
     if (find_launcher())
         hm_echo_start();
     else

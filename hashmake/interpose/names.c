@@ -11,11 +11,15 @@
 struct change {
     struct hm_path path;
     bool on;
+    char *begun;
 };
 
 static int begin(struct change *c, int dirfd, const char *path, enum hm_use use) {
     c->on = hm_resolve(&c->path, dirfd, path);
-    return c->on ? hm_gate(&c->path, use) : 0;
+    c->begun = NULL;
+    int err = c->on ? hm_gate(&c->path, use) : 0;
+    if (c->on && !err && (use == HM_REPLACING || use == HM_MAKING_DIRECTORY)) c->begun = hm_begun(&c->path);
+    return err;
 }
 
 #define FAIL(err)     \
@@ -36,6 +40,7 @@ static int made(struct change *c, int r) {
     } else {
         hm_absent(errno, &c->path);
     }
+    hm_over(c->begun);
     return r;
 }
 
@@ -47,12 +52,14 @@ static bool unhide_directory(struct change *c) {
     hm_emit(HM_ABSENT, &c->path);
     hm_emit(HM_WRITE, &c->path);
     hm_live(&c->path);
+    hm_over(c->begun);
     return true;
 }
 
 static int directory_made(struct change *c, int r) {
     if (c->on && r != 0 && errno == EEXIST) {
         hm_emit(HM_STAT, &c->path);
+        hm_over(c->begun);
         return r;
     }
     return made(c, r);
@@ -60,14 +67,14 @@ static int directory_made(struct change *c, int r) {
 
 HM_API int mkdir(const char *path, mode_t mode) {
     struct change c;
-    int err = begin(&c, AT_FDCWD, path, HM_REPLACING);
+    int err = begin(&c, AT_FDCWD, path, HM_MAKING_DIRECTORY);
     if (err) FAIL(err);
     return unhide_directory(&c) ? 0 : directory_made(&c, NEXT(mkdir)(path, mode));
 }
 
 HM_API int mkdirat(int dirfd, const char *path, mode_t mode) {
     struct change c;
-    int err = begin(&c, dirfd, path, HM_REPLACING);
+    int err = begin(&c, dirfd, path, HM_MAKING_DIRECTORY);
     if (err) FAIL(err);
     return unhide_directory(&c) ? 0 : directory_made(&c, NEXT(mkdirat)(dirfd, path, mode));
 }
@@ -108,6 +115,7 @@ static int link_end(struct change *from, struct change *to, int r) {
     struct stat st;
     if (r != 0 && from->on && errno == ENOENT && hm_sys_stat(from->path.s, &st, AT_SYMLINK_NOFOLLOW) == -ENOENT) {
         hm_emit(HM_ABSENT, &from->path);
+        hm_over(to->begun);
         return r;
     }
     if (r == 0 && from->on) hm_emit(HM_READ, &from->path);
@@ -143,10 +151,11 @@ static int move_begin(struct move *m, int fromfd, const char *a, int tofd, const
     if (!err) err = begin(&m->to, tofd, b, flags & RENAME_EXCHANGE ? HM_CHANGING : HM_REPLACING);
     struct stat st;
     if (!err && m->from.on && hm_sys_stat(m->from.path.s, &st, AT_SYMLINK_NOFOLLOW) == 0) m->mode = st.st_mode;
+    if (!err && S_ISDIR(m->mode)) hm_hidden_separated(&m->from.path);
     return err;
 }
 
-static int move_end(struct move *m, int r) {
+static int moved(struct move *m, int r) {
     struct hm_path *from = &m->from.path, *to = &m->to.path;
     if (r != 0) {
         if (m->from.on && (!m->mode || !m->to.on))
@@ -174,6 +183,13 @@ static int move_end(struct move *m, int r) {
         if (m->to.on) hm_emit(HM_WRITE, to);
     }
     if (m->to.on) hm_live(to);
+    if (m->to.on && S_ISDIR(m->mode)) hm_hidden_shown(to);
+    return r;
+}
+
+static int move_end(struct move *m, int r) {
+    r = moved(m, r);
+    hm_over(m->to.begun);
     return r;
 }
 
@@ -203,6 +219,7 @@ static int removed(struct change *c, int r) {
     if (!c->on) return r;
     if (r != 0 && errno == ENOENT && c->path.state == HM_V_AHEAD) r = 0; /* it was there for this build */
     if (r == 0) {
+        if (hm.make) hm_emit(HM_MAKE_REMOVED, &c->path);
         hm_emit(HM_REMOVE, &c->path);
         hm_live(&c->path);
     } else {
@@ -216,7 +233,9 @@ static int removed(struct change *c, int r) {
         struct change c;                                 \
         int err = begin(&c, dirfd, path, HM_REMOVING);   \
         if (err) FAIL(err);                              \
-        return removed(&c, NEXT(name)(__VA_ARGS__));     \
+        int r = NEXT(name)(__VA_ARGS__);                 \
+        if (r != 0 && c.on && errno == ENOTEMPTY && hm_hidden_emptied(&c.path)) r = NEXT(name)(__VA_ARGS__); \
+        return removed(&c, r);                           \
     }
 REMOVE(unlink, (const char *path), AT_FDCWD, path)
 REMOVE(rmdir, (const char *path), AT_FDCWD, path)

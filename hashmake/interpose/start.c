@@ -26,6 +26,7 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg) {
     (void)size;
     (void)arg;
     const char *name = info->dlpi_name;
+    hm_searched(info);
     if (!name || !*name || !strchr(name, '/')) return 0; /* the program itself, and the vdso */
     if (!hm.library) {
         uintptr_t here = (uintptr_t)&hm - info->dlpi_addr;
@@ -95,6 +96,7 @@ bool hm_start(void) {
     else
         hm_lost(); /* no /proc: descriptors cannot be named either */
     hm_name_program();
+    hm_search_start();
     hm_loaded();
     if (hm.make) hm_make_start();
     return true;
@@ -119,7 +121,7 @@ static const char *shell_text(int argc, char **argv) {
 
 __attribute__((constructor)) static void start(int argc, char **argv) {
     if (!hm_on()) return;
-    hm_kind_start(argc);
+    hm_kind_start(argc, argv);
     const char *text = hm.shell ? shell_text(argc, argv) : NULL;
     if (!text) return;
     size_t n = hm_len(text);

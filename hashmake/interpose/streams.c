@@ -65,6 +65,7 @@ FREOPEN(freopen64)
 static void made(const char *path) {
     struct hm_path p;
     if (!hm_resolve(&p, AT_FDCWD, path)) return;
+    hm_emit(HM_ABSENT, &p);
     hm_emit(HM_WRITE, &p);
     hm_live(&p);
 }

@@ -142,6 +142,37 @@ static bool changes(char kind) {
     return kind == HM_WRITE || kind == HM_REMOVE || kind == HM_TOUCH || kind == HM_CHMOD;
 }
 
+static bool is_table(uint64_t hash) {
+    if (!hm.view) return false;
+    for (int i = 0; i < HM_TABLES && hm.view->tables[i]; i++)
+        if (hm.view->tables[i] == hash) return true;
+    return false;
+}
+
+/* Who reads it, in which words: that says which of its entries count (projections, docs/design.md). */
+static void tell_reader(const struct hm_path *table) {
+    char text[HM_PATH + 256 + sizeof hm.program + HM_READER_MAX + 8];
+    size_t n = table->len;
+    memcpy(text, table->s, n);
+    text[n++] = 1;
+    size_t m = hm_len(hm.program);
+    memcpy(text + n, hm.program, m);
+    n += m;
+    int fd = hm_sys_open("/proc/self/cmdline", O_RDONLY);
+    long k = fd < 0 ? 0 : hm_sys(SYS_read, fd, text + n + 1, HM_READER_MAX + 1, 0);
+    if (fd >= 0) hm_sys_close(fd);
+    bool whole = k > 0 && k <= (long)HM_READER_MAX;
+    if (k > (long)HM_READER_MAX) k = HM_READER_MAX;
+    if (k > 0) text[n++] = 1;
+    for (long i = 0; i < k; i++) {
+        char c = text[n];
+        text[n++] = c ? c : 1;
+    }
+    if (k > 0 && whole && text[n - 1] == 1) n--;
+    if (!whole && text[n - 1] != 1) text[n++] = 1;
+    hm_emit_text(HM_READER, text, n);
+}
+
 bool hm_fresh(char kind, const struct hm_path *p) {
     return !sent(key_of(in_make(kind), p->hash));
 }
@@ -153,10 +184,21 @@ void hm_emit(char kind, const struct hm_path *p) {
     } else {
         uint64_t key = key_of(kind, p->hash);
         if (sent(key)) return;
+        if (HM_UNLIKELY(kind == HM_READ && is_table(p->hash))) tell_reader(p);
         remember(key);
     }
     char *at = claim(p->len + 2);
     if (at) put(at, kind, p->s, p->len);
+}
+
+char *hm_begun(const struct hm_path *p) {
+    char *at = claim(p->len + 2);
+    if (at) put(at, HM_BEGUN, p->s, p->len);
+    return at;
+}
+
+void hm_over(char *begun) {
+    if (begun) *begun = HM_OVER;
 }
 
 void hm_emit_text(char kind, const char *text, size_t len) {

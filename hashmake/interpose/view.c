@@ -2,6 +2,7 @@
 #include "interpose.h"
 
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -67,6 +68,7 @@ bool hm_map_view(void) {
     struct hm_view *v = NULL;
     if (hm_sys_fstat(fd, &st) == 0 && st.st_size >= (off_t)sizeof *v)
         v = hm_sys_mmap((size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+    if (v) hm_sys(SYS_flock, fd, LOCK_SH, 0, 0); /* the mapping keeps it: who can't see our pid sees that we live */
     hm_sys_close(fd);
     if (!v) return false;
     uint64_t most = (uint64_t)st.st_size / sizeof(uint64_t);
@@ -93,23 +95,28 @@ struct hm_entry *hm_find(uint64_t hash) {
     return NULL;
 }
 
+bool hm_hides(void) { return hm.view && (__atomic_load_n(&hm.view->flags, __ATOMIC_RELAXED) & HM_VF_HIDE); }
+
 static bool hidden_parent(const struct hm_path *p) {
-    if (!hm.view || !(hm.view->flags & HM_VF_HIDE)) return false;
+    if (!hm_hides()) return false;
     struct hm_entry *e = hm_find(p->dirhash);
     return e && (__atomic_load_n(&e->value, __ATOMIC_ACQUIRE) & 7) == HM_V_HIDDEN;
 }
 
 int hm_gate(struct hm_path *p, enum hm_use use) {
-    if (p->gone || (use == HM_REPLACING && hidden_parent(p))) {
+    bool replaces = use == HM_REPLACING || use == HM_MAKING_DIRECTORY;
+    if (p->gone || (replaces && hidden_parent(p))) {
         hm_emit(HM_ABSENT, p);
         return ENOENT;
     }
     if (HM_LIKELY(p->state != HM_V_HIDDEN && p->state != HM_V_AHEAD)) return 0;
-    if (p->state == HM_V_HIDDEN && use != HM_REPLACING) {
+    if (p->state == HM_V_HIDDEN && !replaces) {
         hm_emit(HM_ABSENT, p);
         return ENOENT;
     }
-    if (p->state == HM_V_HIDDEN) hm_sys(SYS_unlinkat, AT_FDCWD, p->s, 0, 0);
+    if (p->state == HM_V_HIDDEN && hm_sys(SYS_unlinkat, AT_FDCWD, p->s, 0, 0) == -EISDIR && use == HM_REPLACING &&
+        hm_hidden_emptied(p))
+        hm_sys(SYS_unlinkat, AT_FDCWD, p->s, AT_REMOVEDIR, 0);
     if (p->state == HM_V_AHEAD && (use == HM_READING || use == HM_CHANGING)) hm_want(p);
     return 0;
 }
@@ -128,11 +135,33 @@ void hm_want(const struct hm_path *p) {
 }
 
 bool hm_timed(void) {
-    return hm.make && hm.view && (hm.view->flags & HM_VF_TIME);
+    return hm.view && (hm.view->flags & HM_VF_TIME) &&
+           (hm.make || (hm.trace && (__atomic_load_n(&hm.trace->flags, __ATOMIC_RELAXED) & HM_TIMES)));
+}
+
+/* Where in the trace the step last wrote or touched this path; 0: nowhere. */
+static uint64_t written_at(const struct hm_path *p) {
+    const char *base = (const char *)hm.trace;
+    uint64_t at = sizeof *hm.trace, found = 0, end = __atomic_load_n(&hm.trace->tail, __ATOMIC_ACQUIRE);
+    uint64_t limit = __atomic_load_n(&hm.trace->limit, __ATOMIC_ACQUIRE);
+    if (end > limit) end = limit;
+    while (at < end) {
+        size_t n = strnlen(base + at, end - at);
+        bool wrote = base[at] == HM_WRITE || base[at] == HM_TOUCH;
+        if (wrote && n == p->len + 1 && !memcmp(base + at + 1, p->s, p->len)) found = at;
+        at += n + 1;
+    }
+    return found;
 }
 
 void hm_time(const struct hm_path *p, struct timespec *t) {
     uint64_t value = p && p->entry ? __atomic_load_n(&p->entry->value, __ATOMIC_ACQUIRE) : HM_V_NONE;
+    uint64_t own = hm.make || !p ? 0 : written_at(p);
+    if (own) {
+        t->tv_sec = (time_t)(HM_TIME_BASE + __atomic_load_n(&hm.view->seq, __ATOMIC_ACQUIRE) + 1);
+        t->tv_nsec = (long)(own < 999999999 ? own : 999999999);
+        return;
+    }
     switch (value & 7) {
     case HM_V_LIVE:
         t->tv_sec = (time_t)(HM_TIME_BASE + __atomic_load_n(&hm.view->seq, __ATOMIC_ACQUIRE) + 1);
@@ -144,12 +173,16 @@ void hm_time(const struct hm_path *p, struct timespec *t) {
         t->tv_sec = (time_t)(HM_TIME_BASE + (value >> 3));
         t->tv_nsec = 0;
         return;
+    case HM_V_FOREIGN:
+        t->tv_sec = (time_t)((value >> 3) < HM_TIME_UNKNOWN ? value >> 3 : HM_TIME_UNKNOWN - 1);
+        t->tv_nsec = 0;
+        return;
     default: {
         /* Seconds and nanoseconds apart: the product of both would overflow for dates beyond 2262. */
         int64_t sec = t->tv_sec < 0 ? 0 : t->tv_sec;
-        uint64_t ns = (uint64_t)(sec % 4) * 1000000000u + (uint64_t)t->tv_nsec;
-        t->tv_sec = sec / 4;
-        t->tv_nsec = (long)(ns / 4);
+        uint64_t ns = (uint64_t)(sec % 8) * 1000000000u + (uint64_t)t->tv_nsec;
+        t->tv_sec = (time_t)HM_TIME_UNKNOWN + sec / 8;
+        t->tv_nsec = (long)(ns / 8);
         if ((uint64_t)t->tv_sec >= HM_TIME_BASE) {
             t->tv_sec = HM_TIME_BASE - 1;
             t->tv_nsec = 999999999;

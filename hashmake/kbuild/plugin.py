@@ -6,7 +6,17 @@ into exported variables, so that V=1 or -s would change every step. Neither chan
 
 import re
 
+from hashmake.kbuild.config import option_tables
+from hashmake.kbuild.ksyms import NAME, KSyms, misfits
+from hashmake.plugin import Projection
+
 _VARIABLES = frozenset(b"V KBUILD_VERBOSE quiet Q silence".split())
+# Programs that, asked for a product, begin it from nothing whatever was there; and what a shell puts around them.
+_BEGIN_ANEW = re.compile(
+    rb"(?:(?:[\w./-]*-)?(?:gcc|cc|clang|as|ld|ar|nm|strip)(?:-\d+)?"
+    rb"|rm|echo|printf|trap|set|exit|:|(?:\./)?scripts/basic/fixdep|(?:\./)?tools/objtool/objtool)\Z"
+)
+_COMMANDS = re.compile(rb"'(?:[^']|'\\'')*'|\"(?:[^\"\\]|\\.)*\"|[;|&\n]+|[^\s;|&'\"]+")
 _ECHO = re.compile(rb"(set -e;)\s*(?:echo '(?:[^'\\]|'\\''|\\)*'; *)?")
 
 
@@ -24,3 +34,56 @@ class Kbuild:
     def meaningless(self, name: bytes, /) -> bool:
         """The variables that Kbuild derives from V= and -s."""
         return name in _VARIABLES
+
+    def tables(self, directories: tuple[bytes, ...]) -> list[tuple[bytes, Projection]]:
+        """What syncconfig writes, and the list of needed symbols."""
+        ksyms = KSyms(folded=_folds(directories))
+        exports = [(directory + b"/" + NAME, ksyms) for directory in dict.fromkeys(directories)]
+        return [*option_tables(directories), *exports]
+
+    def compares_times(self, argv: list[bytes], /) -> bool:
+        """adjust_autoksyms.sh touches a stamp until it is newer (`-nt`) than a file that it made before."""
+        return any(b"scripts/adjust_autoksyms.sh" in word for word in argv)
+
+    def replaces(self, argv: list[bytes], /) -> bool:
+        """Compilers, assemblers, linkers and archivers remove or truncate what they are asked to make.
+
+        In the second pass of TRIM_UNUSED_KSYMS the object is there already; its assembler looks at it and removes it.
+        """
+        text = argv[3] if len(argv) > 3 and argv[1].endswith(b"sh") and argv[2] == b"-c" else b" ".join(argv[1:])
+        if b">>" in text:
+            return False
+        expected = True
+        removes = False
+        for word in _COMMANDS.findall(text):
+            if word[:1] in (b";", b"|", b"&", b"\n") or (expected and word == b"xargs"):
+                expected = True
+            elif expected and (not _BEGIN_ANEW.match(word) or (word.endswith(b"ar") and not removes)):
+                return False  # ar adds to what is there
+            else:
+                removes = removes or (expected and word == b"rm")
+                expected = False
+        return True
+
+    def only_a_stamp(self, path: bytes, /) -> bool:
+        """Those of needed symbols; a stamp of an option says that it was ever set, and syncconfig makes it again."""
+        return b"/include/ksym/" in path or b"/include/config/ksym/" in path
+
+    def misfits(self, directories: tuple[bytes, ...], /) -> list[bytes]:
+        """Objects that do not export what autoksyms.h says: their stamps looked older than they."""
+        return misfits(directories, _folds(directories))
+
+
+def _folds(directories: tuple[bytes, ...]) -> bool:
+    """Whether one of these is of a Linux whose stamps have folded names, as its own script says.
+
+    An output directory has a link to its sources.
+    """
+    for top in dict.fromkeys(path for directory in directories for path in (directory, directory + b"/source")):
+        try:
+            with open(top + b"/scripts/adjust_autoksyms.sh", "rb") as script:
+                if b"include/config/ksym/" in script.read():
+                    return True
+        except OSError:
+            continue
+    return False

@@ -2,14 +2,17 @@
 
 import os
 import time
+from posixpath import dirname
 
 from hashmake.disk import Disk
+from hashmake.kbuild.plugin import Kbuild
 from hashmake.plan import describe, judge_inputs, judge_kind
+from hashmake.projector import Table
 from hashmake.recording import Recording
 from hashmake.reports.last import decode, load
 from hashmake.reports.log import command_text
 from hashmake.result import Result
-from hashmake.tables import KIND_NAMES, NO_VALUE, PathId
+from hashmake.tables import KIND_NAMES, NAME, NO_VALUE, PathId
 from hashmake.tree import Tree
 
 _SHOW = 12
@@ -63,13 +66,16 @@ def _history(absolute: str, logs: list[dict]) -> list[str]:  # type: ignore[type
 
 def _now(recording: Recording, result: Result, pid: PathId) -> list[str]:
     """What a build started now would decide for this step, as far as the disk tells."""
-    tree = Tree(recording.tables, Disk(), recording.seq)
+    disk = Disk()
+    tree = Tree(recording.tables, disk, recording.seq)
+    for table, projection in Kbuild().tables(_table_tops(recording, result)):
+        tree.named[recording.tables.path(table)] = Table(table, projection, disk)
     # Its inputs that are products count as the disk has them; what it makes itself was absent when it started.
     for out, pre, _post in result.outputs():
         if pre == NO_VALUE:
             tree.hide(out)
     reason = judge_kind(result) or judge_inputs(result, tree)
-    here = Disk().own(recording.tables.paths[pid])
+    here = disk.own(recording.tables.paths[pid])
     if reason is None and here != recording.tables.values[recording.products[pid][0]]:
         from hashmake.plan import Reason
 
@@ -79,6 +85,13 @@ def _now(recording: Recording, result: Result, pid: PathId) -> list[str]:
     if reason is None:
         return [f"now ({when}): current, it would be skipped", *_inputs(recording, result)]
     return [f"now ({when}): stale, because {describe(reason)}", *_inputs(recording, result)]
+
+
+def _table_tops(recording: Recording, result: Result) -> tuple[bytes, ...]:
+    """The directories in whose include/*/ the tables lie on entries of which a step depends."""
+    tables = recording.tables
+    paths = {tables.paths[tables.fact_path[fid]] for fid in result.facts if tables.fact_kind[fid] == NAME}
+    return tuple(sorted({dirname(dirname(dirname(path))) for path in paths}))
 
 
 def _inputs(recording: Recording, result: Result) -> list[str]:

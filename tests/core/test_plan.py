@@ -153,6 +153,16 @@ def test_every_reason_has_a_line_for_people() -> None:
         assert len(plan.describe(plan.Reason(kind, b"thing", b"Na", b"Nb"))) > 8
 
 
+def test_an_entry_of_a_table_that_is_not_there_is_no_changed_entry() -> None:
+    """Its reader is stale because the table is gone; lines under no name are told as what they are."""
+    world = World()
+    entry = world.recording.tables.value(b"CONFIG_X=y")
+    fid = world.recording.tables.fact(tables.NAME, world.pid("auto.conf"), entry)
+    assert plan.explain(fid, world.tree).kind == "Vanished"
+    assert plan.describe(plan.Reason("NameChanged", b"/w/t", b"CONFIG_X=y", b"CONFIG_X")).endswith("y -> not set")
+    assert plan.describe(plan.Reason("NameChanged", b"/w/t", b"=a", b"=b")).startswith("lines of /w/t changed")
+
+
 def test_an_equal_result_is_the_older_one_again() -> None:
     """Running a step twice with equal inputs and outputs keeps one result."""
     w = World(a="1")

@@ -194,6 +194,12 @@ class Project:
         self.built = True
         return Build(self, running, arguments, environment, where, logged)
 
+    def stock(self, *arguments: str) -> tuple[int, str]:
+        """Stock make in the tree: its exit status, and what it said on standard error."""
+        command = ["make", *arguments]
+        done = subprocess.run(command, cwd=self.tree, env=self.environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
     def level_times(self) -> None:
         """Give everything in the tree one date, the tool's own state included."""
         for directory, below, files in os.walk(self.tree, topdown=False):

@@ -49,6 +49,13 @@ class Running:
         """kill -9 of the tool itself; its children live on."""
         self.process.kill()
 
+    def kill_tool(self) -> None:
+        """kill -9 of the tool where it is not our own child but somewhere below it."""
+        for pid in members(self.session):
+            with contextlib.suppress(OSError):  # it has just ended
+                if os.path.basename(os.readlink(f"/proc/{pid}/exe")).startswith("python"):
+                    _kill(pid)
+
     def kill_below(self) -> None:
         """kill -9 of everything that the tool started; of the tool too where it is make itself."""
         for pid in members(self.session):
@@ -56,9 +63,11 @@ class Running:
                 _kill(pid)
 
     def kill_all(self) -> None:
-        """kill -9 of the whole session."""
-        for pid in members(self.session):
-            _kill(pid)
+        """kill -9 of the whole session, also of what was born while it was being killed."""
+        end = time.monotonic() + 10
+        while (pids := members(self.session)) and time.monotonic() < end:
+            for pid in pids:
+                _kill(pid)
 
     def interrupt(self) -> None:
         """Ctrl-C: the terminal sends it to the whole foreground group."""

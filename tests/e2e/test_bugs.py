@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from .running import wait_for
+
 if TYPE_CHECKING:
     from .project import Project
 
@@ -149,83 +153,31 @@ def test_what_another_goal_skipped_is_as_new_as_what_it_ran(project: Project) ->
     assert project.build("all").count() == 0
 
 
-MADE_TWICE = """\
-all: d/x
-sub: d/y
-d/x: in
-	mkdir d
-	cp in d/x
-d/y: in
-	mkdir d
-	cp in d/y
+INTERMEDIATE = """\
+all: out other
+other: other.src
+	cp $< $@
+%.out: %.mid
+	cp $< $@
+%.mid: %.src
+	sed s/x/y/ $< > $@
+out: in.out
+	cp in.out out
 """
 
 
-def test_a_directory_of_another_goal_is_in_the_way(project: Project) -> None:
-    """mkdir was taken for current though its directory was there when the step was asked for."""
-    project.write("Makefile", MADE_TWICE)
-    project.write("in", "x\n")
-    assert project.build("all").status == 0
-    assert project.attempt("sub").status == 2
-
-
-DIRECTORIES = """\
-all: d/e/x
-sub: d/e/y
-$(shell mkdir -p $(if $(filter sub,$(MAKECMDGOALS)),d/e,d d/e))
-d/e/x d/e/y: in
-	cp in $@
-"""
-
-
-def test_goals_that_share_directories_take_turns(project: Project) -> None:
-    """A directory that one goal makes and the other one finds is there for both, in whatever order."""
-    project.write("Makefile", DIRECTORIES)
-    project.write("in", "x\n")
-    for turn, goal in enumerate(("all", "sub", "all", "all", "sub", "sub", "all")):
-        project.write("in", f"{turn}\n")
-        assert project.build(goal).status == 0
-        assert project.text("d/e/x" if goal == "all" else "d/e/y") == f"{turn}\n"
-        assert project.build(goal).count() == 0
-
-
-ONLY_IF_EMPTY = """\
-all: d/e/x
-sub: d/e/y
-ifeq ($(wildcard d/e/x d/e/y),)
-$(shell mkdir -p d/e)
-endif
-d/e/x d/e/y: in
-	cp in $@
-"""
-
-
-def test_a_directory_is_there_when_something_in_it_is(project: Project) -> None:
-    """Kbuild makes directories only for targets of which none is there: kernel/ left one in a directory of all's."""
-    project.write("Makefile", ONLY_IF_EMPTY)
-    project.write("in", "1\n")
-    project.build("all")
-    project.build("sub")
-    project.write("in", "2\n")
-    assert project.build("all").count() == 1
-    assert (project.text("d/e/x"), project.text("d/e/y")) == ("2\n", "1\n")
-    project.check_null(project.rebuild("all"))
-    project.delete("Makefile")
-    project.write("Makefile", ONLY_IF_EMPTY + "ls := $(wildcard d/* *)\n")
-    project.build("all")
-    project.check_null(project.rebuild("all"))
-
-
-def test_a_directory_with_a_source_of_the_user_is_there(project: Project) -> None:
-    """The same with a file that no goal made; and no rule is said to be missing for the directory."""
-    project.write("Makefile", ONLY_IF_EMPTY.replace("d/e/x d/e/y),", "d/e/x d/e/y d/e/mine),"))
-    project.write("in", "1\n")
-    project.build("all")
-    project.write("d/e/mine", "mine\n")
-    project.write("in", "2\n")
-    rebuilt = project.rebuild("all")
-    project.check(rebuilt, runs=1)
-    assert "no rule" not in rebuilt.err
+def test_a_file_that_make_takes_away_itself_is_not_missing(project: Project) -> None:
+    """The step that made an intermediate file ran in every build that evaluated the makefile."""
+    project.write("Makefile", INTERMEDIATE)
+    project.write("in.src", "x\n")
+    project.write("other.src", "x\n")
+    project.build()
+    project.edit("other.src", "x", "z")
+    project.check(project.rebuild(), runs=1)
+    project.edit("in.src", "x", "xx")
+    project.check(project.rebuild(), runs=3)
+    project.lose("in.out")
+    project.check(project.rebuild(), runs=2)
 
 
 LINKED_BY_SCRIPT = """\
@@ -256,3 +208,290 @@ def test_a_script_that_calls_make_has_a_line_in_the_log(project: Project) -> Non
     ran = {step["command"].split()[0]: step["reason"]["kind"] for step in log["ran"]}
     assert ran == {"cp": "ReadChanged", "sh": "ReadChanged"}
     assert log["steps"]["run"] == 2
+
+
+TWO_GOALS = """\
+all: lib prog
+lib: a.o count
+	cat a.o count > lib
+prog: lib
+	cat lib > prog
+a.o: a.c
+	cat a.c hidden.h > a.o
+	echo $$FLAVOUR >> a.o
+count: a.c
+	old=0; [ ! -f count ] || read old < count; echo $$((old + 1)) > count.new; mv count.new count
+"""
+
+
+def two_goals(project: Project) -> None:
+    project.write("Makefile", TWO_GOALS)
+    project.write("a.c", "a\n")
+    project.write("hidden.h", "h\n")
+    project.build("all")
+
+
+def test_a_goal_does_not_believe_what_another_goal_made_of_other_inputs(project: Project) -> None:
+    """The object looked newer than its source, and make knows nothing of the header: lib was built of an old object."""
+    two_goals(project)
+    project.edit("hidden.h", "h", "k")
+    project.check(project.rebuild("lib"), runs=2, extra=("prog",))
+
+
+def test_a_goal_notices_later_what_changed_below_another_goals_products(project: Project) -> None:
+    """The second build of lib never asked for the object, which all had made: the null check knew no header."""
+    two_goals(project)
+    project.check(project.rebuild("lib"), runs=0, extra=("prog",))
+    project.edit("hidden.h", "h", "k")
+    project.check(project.rebuild("lib"), runs=2, extra=("prog",))
+
+
+def test_a_goal_does_not_believe_what_another_goal_made_in_another_environment(project: Project) -> None:
+    two_goals(project)
+    project.check(project.rebuild("lib", FLAVOUR="sweet"), runs=2, extra=("prog",))
+
+
+def test_a_step_does_not_find_what_it_made_for_another_goal(project: Project) -> None:
+    """The counter was at 2 where a clean build has 1."""
+    two_goals(project)
+    project.edit("a.c", "a", "b")
+    project.check(project.rebuild("lib"), runs=2, extra=("prog",))
+    assert project.text("count") == "1\n"
+
+
+def test_a_goal_makes_again_what_another_goal_made_and_a_person_changed(project: Project) -> None:
+    """The damaged object was newest of all, so lib was made of it."""
+    two_goals(project)
+    project.damage("a.o")
+    project.check(project.rebuild("lib"), runs=2, extra=("prog",))
+
+
+ASKED = """\
+V := $(shell sh -c 'test -f calm || kill -9 $$$$; cat version')
+out:
+	echo '$(V)' > out
+"""
+
+
+def test_the_answer_of_a_killed_shell_function_is_not_believed(project: Project) -> None:
+    """make goes on with an empty answer; so did every later build."""
+    project.write("Makefile", ASKED)
+    project.write("version", "1\n")
+    project.build()
+    project.write("calm", "")
+    project.check(project.rebuild(), runs=2)
+
+
+APPENDED = """\
+all: log
+log: a b
+	cat a > log
+	cat b >> log
+"""
+
+
+def test_versions_that_another_goal_made_lead_on_for_this_one(project: Project) -> None:
+    """Every writer of the log ran again: it did not end as the last build of this goal had ended."""
+    project.write("Makefile", APPENDED)
+    project.write("a", "a\n")
+    project.write("b", "b\n")
+    project.build()
+    project.edit("b", "b", "c")
+    project.build("all")
+    project.check(project.rebuild(), runs=0)
+
+
+SPECIAL = """\
+all other: out
+out: in
+	cat in > out; echo $(MODE) >> out
+	sed -i s/^/+/ out
+"""
+
+
+def test_what_another_goal_made_with_other_words_is_no_input(project: Project) -> None:
+    """The compiler truncated the other goal's object and was taken to have been given it."""
+    project.write("Makefile", SPECIAL)
+    project.write("in", "a\n")
+    project.build("all", "MODE=special")
+    project.build("other")
+    project.check(project.rebuild("all"), runs=0)
+
+
+def test_what_is_taken_over_and_not_made_again_stays_hidden(project: Project) -> None:
+    """The directory was recorded without the other goal's orphan, found with it, and make was started for ever."""
+    project.write("Makefile", "all sub:\n\t$(MAKE) -C d\n\ttouch $@\n")
+    project.write("d/Makefile", "all: x $(sort $(wildcard y.in))\nx:\n\tcat x.in > x\n\tcat x.in > orphan\n")
+    project.write("d/x.in", "x\n")
+    project.build("sub")
+    project.edit("d/Makefile", "\tcat x.in > orphan\n", "")
+    project.check(project.build("all"), extra=("sub", "d/orphan"), runs=0)
+
+
+TORN = """\
+all: out
+lib: a.o
+	cat a.o > lib
+out: lib
+	cat lib > out
+a.o: a.c
+	echo torn > a.o; [ -f calm ] || { echo > started; sleep 60; }; cat a.c > a.o
+"""
+
+
+def test_a_goal_does_not_believe_what_a_killed_build_of_another_goal_left(project: Project) -> None:
+    """The unfinished object passed for a source of lib, newer than everything."""
+    project.write("Makefile", TORN)
+    project.write("a.c", "a\n")
+    build = project.start("all")
+    assert wait_for(lambda: project.has("started"))
+    build.running.kill_all()
+    build.abandon()
+    project.write("calm", "")
+    project.check(project.rebuild("lib"), runs=2, extra=("started",))
+
+
+def test_a_step_that_was_given_a_later_version_is_not_believed(project: Project) -> None:
+    """What is below a skipped sub-make can't be brought back at once: the step appended to its own last text, and the
+    evaluation after that found everything as recorded."""
+    project.write("Makefile", "all:\n\t$(MAKE) -C sub\n\tcp in mid\n\tcat mid >> f\n")
+    project.write("sub/Makefile", "all:\n\techo one > ../f\n")
+    project.write("in", "two\n")
+    project.build()
+    for text in ("three\n", "four\n"):
+        project.write("in", text)
+        project.check(project.rebuild(), runs=3)
+
+
+def test_who_only_looks_at_a_file_sees_the_version_that_is_due(project: Project) -> None:
+    """Size and inode were those of the later version: cp said that the file was replaced while it was being copied."""
+    project.write(
+        "Makefile",
+        "sorted: img peek\n\techo more >> img\n\ttouch sorted\n"
+        "img: in\n\tcp in img\npeek: img\n\tstat -c %s img > peek\n",
+    )
+    project.write("in", "12\n")
+    project.build()
+    project.damage("peek")
+    project.check(project.rebuild(), runs=3)
+
+
+DEPENDENCIES_TAKEN_IN = """\
+all: a.o other
+a.o: a.c
+	cc -MD -MF a.d -c -o a.o a.c
+	sed s/:/,/ a.d > a.deps; rm a.d
+other: b.h
+	cat b.h > other
+"""
+
+
+def test_what_a_later_step_removes_is_not_missing(project: Project) -> None:
+    """fixdep takes the compiler's list of headers in and removes it: the compilation ran again in every evaluation."""
+    project.write("Makefile", DEPENDENCIES_TAKEN_IN)
+    project.write("a.c", "int a;\n")
+    project.write("b.h", "1\n")
+    project.build()
+    project.write("b.h", "2\n")
+    project.check(project.rebuild(), runs=1)
+
+
+TWO_PASSES = """\
+all: second
+first: in
+	cp in list
+	cat more >> list
+second: first
+	cp in list
+	cat more >> list
+	cp in second
+"""
+
+
+def test_versions_that_lead_to_each_other_are_no_later_ones(project: Project) -> None:
+    """A file is made twice in one build in the same way; the step that adds to it was believed to have run."""
+    project.write("Makefile", TWO_PASSES)
+    project.write("in", "1\n")
+    project.write("more", "m\n")
+    project.build()
+    project.damage("list", "1\n")
+    project.check(project.rebuild(), runs=5)
+
+
+def test_what_a_failed_build_made_of_an_unknown_product_is_asked_for_again(project: Project) -> None:
+    """It was shown newer than sources that no complete build had recorded yet: a later edit of them was not seen."""
+    project.write("Makefile", "all: out bad\nout: in\n\tcp in out\nbad:\n\tfalse\n")
+    project.write("in", "1\n")
+    assert project.stock("out")[0] == 0
+    project.write("in", "2\n")
+    assert project.attempt("-k").status == 2
+    assert project.text("out") == "2\n"
+    project.write("in", "3\n")
+    project.write("Makefile", "all: out bad\nout: in\n\tcp in out\nbad:\n\ttouch bad\n")
+    project.check(project.attempt(), runs=1)
+
+
+def test_what_a_failed_step_left_of_an_unknown_product_is_not_taken_for_good(project: Project) -> None:
+    """It was newer than its source, as for stock make."""
+    project.write("Makefile", "out: in\n\tcp in out; test ! -e fail; cat in >> out\n.SHELLFLAGS = -ec\n")
+    project.write("in", "1\n")
+    assert project.stock()[0] == 0
+    project.write("in", "2\n")
+    project.write("fail", "")
+    assert project.attempt().status == 2
+    assert project.text("out") == "2\n"
+    project.delete("fail")
+    project.check(project.attempt(), runs=2)
+
+
+@pytest.mark.parametrize("capture", ["$$($(MAKE) -s name)", "$$($(MAKE) -s -f outer.mk)", "$(shell $(MAKE) -s name)"])
+def test_what_a_make_prints_for_somebody_is_printed_again(project: Project, capture: str) -> None:
+    """A recipe runs that asks a make for a name (bindeb-pkg does): the step that prints it had not changed."""
+    recipe = f"\t{{ cat in; echo {capture}; }} > out\n"
+    project.write("Makefile", f"out: in\n{recipe}name:\n\t@echo called $(NAME)\n.PHONY: name\nNAME = so\n")
+    project.write("outer.mk", "all:\n\t$(MAKE) -s name\n.PHONY: all\n")
+    project.write("in", "1\n")
+    project.build()
+    assert project.text("out") == "1\ncalled so\n"
+    project.write("in", "2\n")
+    project.check(project.rebuild())
+    assert project.text("out") == "2\ncalled so\n"
+    project.edit("Makefile", "= so", "= thus")
+    project.check(project.rebuild())
+
+
+def test_what_a_make_prints_for_nobody_is_not_printed_again(project: Project) -> None:
+    """Its output goes to /dev/null."""
+    project.write("Makefile", "out: in\n\tcp in out; $(MAKE) -s name > /dev/null\nname:\n\tcat note\n.PHONY: name\n")
+    project.write("in", "1\n")
+    project.write("note", "n\n")
+    project.build()
+    project.write("in", "2\n")
+    project.check(project.rebuild(), runs=1)
+
+
+def test_what_a_step_of_this_build_removed_is_made_again_by_the_next_pass(project: Project) -> None:
+    """Linux before 5.4 does so with .tmp_versions. That a step removed it is no proof that what made it is current."""
+    passes = "".join(f"\t$(MAKE) crmodverdir modules PASS={n}\n\tcat t/* > out{n}\n" for n in (1, 2))
+    project.write(
+        "Makefile",
+        f"all:\n{passes}crmodverdir:\n\tmkdir -p t\n\trm -f t/*\nmodules:\n\tcat in > t/m\n.PHONY: all modules\n",
+    )
+    project.write("in", "1\n")
+    result = project.build()
+    assert project.text("out2") == "1\n"
+    project.check_null(result)
+    project.write("in", "2\n")
+    project.check(project.rebuild())
+    assert project.text("out1") == project.text("out2") == "2\n"
+
+
+def test_a_goal_of_another_name_after_clean_makes_everything_again(project: Project) -> None:
+    """Its products were the first goal's until now: that `clean` removed them is no further version of them."""
+    chain = "a%3: a%2\n\tsed s/^/3/ $< > $@\na%2: a%1\n\tsed s/^/2/ $< > $@\n"
+    project.write("Makefile", f"all: a.p3 x\n{chain}x:\n\techo x > x\nclean:\n\trm -f a.p3 x\n.PHONY: all clean\n")
+    project.write("a.p1", "a\n")
+    project.build()
+    project.rebuild("clean")
+    project.check(project.rebuild("all"), runs=2)
+    assert project.text("a.p3") == "32a\n"

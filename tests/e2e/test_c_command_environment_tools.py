@@ -71,6 +71,24 @@ def test_32_a_variable_that_nobody_reads_is_no_input(project: Project) -> None:
     project.check(project.rebuild(UNREAD="2"), runs=0)
 
 
+def test_32_awk_reads_variables_that_its_program_can_name(project: Project) -> None:
+    """Each object of a kernel is looked at by an awk that names none: a new terminal runs nothing."""
+    project.write(
+        "Makefile",
+        "all: asks plain\n"
+        "asks: in\n\tawk '{ print ENVIRON[$$1] }' in > $@\n"
+        "plain: in\n\tawk '{ print $$1; exit }' in > $@\n",
+    )
+    project.write("in", "WORD\n")
+    project.build(UNREAD="1", WORD="one")
+    assert project.text("asks") == "one\n"
+    project.check(project.rebuild(UNREAD="2", WORD="one"))
+    (ran,) = project.log()["ran"]
+    assert ran["reason"]["text"] == "the variable UNREAD changed: 1 -> 2"
+    project.check(project.rebuild(UNREAD="2", WORD="two"))
+    assert project.text("asks") == "two\n"
+
+
 def test_33_a_makefile_comment_or_an_unrelated_rule_runs_nothing(project: Project) -> None:
     """The makefile's text changes, no command does."""
     program(project)

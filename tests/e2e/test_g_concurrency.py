@@ -282,6 +282,63 @@ def test_105_two_containers_with_equal_pids_build_in_one_tree(project: Project) 
     project.check(project.rebuild("-j2"), runs=0)
 
 
+TEMPORARY = """\
+out: made
+	cat made > out; echo $(sort $(wildcard *.tmp)) >> out
+made: in
+	cat in > made.tmp; [ -f calm ] || { echo > started; sleep 60; }; mv made.tmp made
+"""
+
+
+def test_91_a_temporary_that_a_killed_step_left_is_no_source(project: Project) -> None:
+    """It had come and gone in the build before, in which no rule was known to leave it."""
+    project.write("Makefile", TEMPORARY)
+    project.write("calm", "")
+    project.write("in", "one\n")
+    project.build()
+    project.write("in", "two\n")
+    project.delete("calm")
+    build = project.start()
+    assert wait_for(lambda: project.has("started"))
+    build.running.kill_all()
+    build.abandon()
+    project.write("calm", "")
+    project.check(project.rebuild(), runs=3, extra=("started",))
+    project.write("in", "three\n")
+    project.check(project.rebuild(), runs=3, extra=("started",))
+
+
+@pytest.mark.usefixtures("needs_hashmake")
+def test_105_what_lives_on_in_another_container_is_waited_for(project: Project) -> None:
+    """Hashmake is killed, its make is not, and the next build, in a pid namespace of its own, can't see that."""
+    fan(project)
+    project.edit("Makefile", "sleep 0.02", "sleep 0.5")
+    project.prefix = (*NAMESPACE, "sh", "-c", '"$@" & wait; sleep 20', "sh")  # the namespace does not end with hashmake
+    build = project.start("-j2")
+    assert wait_for(lambda: project.has("part.1"))
+    build.running.kill_tool()
+    project.prefix = NAMESPACE
+    project.check(project.rebuild("-j2"), runs=13 + 4)  # the last two steps of the killed build end meanwhile
+    build.running.kill_all()
+    build.abandon()
+
+
+@pytest.mark.usefixtures("needs_hashmake")
+def test_91_a_process_killed_in_the_call_that_makes_a_file(project: Project) -> None:
+    """The file is there, and nobody came to say that it was made."""
+    project.write("Makefile", "out: part\n\tcp part out\npart: in\n\tsh slow part\n")
+    project.write("slow", "read word < in; echo $word > $1; cat in >> $1\n")
+    project.write("in", "1\n")
+    inject = "strace -f -qq -o /dev/null -P part -e trace=openat -e inject=openat:delay_exit=2000000 sh"
+    project.edit("Makefile", "sh slow", f"{inject} slow")
+    build = project.start()
+    assert wait_for(lambda: project.has("part"))
+    build.running.kill_all()
+    build.abandon()
+    project.edit("Makefile", inject, "sh")
+    project.check(project.rebuild(), runs=None)
+
+
 @pytest.mark.usefixtures("needs_hashmake")
 def test_105_the_lock_of_a_killed_container_is_no_obstacle(project: Project) -> None:
     """It died with its holder, although a process of that pid is alive."""

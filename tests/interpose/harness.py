@@ -14,12 +14,14 @@ import xxhash
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "hashmake" / "interpose"
-VERSION = 2
+VERSION = 6
 TRACE_FIRST = 65536
 TRACE_HEADER = struct.Struct("=IIQQIII5I")
-VIEW_HEADER = struct.Struct("=II5Q16x")
+TABLES = 10
+VIEW_HEADER = struct.Struct(f"=II5Q{TABLES}Q")
 HIDE, TIME = 1, 2
-HIDDEN, PRESENT, LIVE, AHEAD, SOURCE = 1, 2, 3, 4, 5
+TIMES = 2  # of a trace
+HIDDEN, PRESENT, LIVE, AHEAD, SOURCE, FOREIGN = 1, 2, 3, 4, 5, 6
 TIME_BASE = 1_200_000_000
 CAPACITY = DIRCAP = 4096
 
@@ -65,7 +67,7 @@ def decode_trace(data: bytes) -> Trace:
     assert (magic, version) == (0x52544D48, VERSION)
     assert tail <= limit or flags & 1
     body = data[TRACE_HEADER.size : min(tail, len(data))]
-    records = [Record(chr(part[0]), os.fsdecode(part[1:])) for part in body.split(b"\0") if part]
+    records = [Record(chr(part[0]), os.fsdecode(part[1:])) for part in body.split(b"\0") if part and part[:1] != b"."]
     return Trace(records, bool(flags & 1), expected, hello)
 
 
@@ -84,6 +86,7 @@ class RunDirectory:
         self.asked: list[tuple[str, bytes]] = []
         self.wanted: dict[str, bytes] = {}
         self.next_step = 2
+        self.step_flags = 0
         (folder / "t").mkdir(parents=True)
         self.make_trace(1)
         self.make_view({})
@@ -92,12 +95,14 @@ class RunDirectory:
         self.listener.listen(64)
         threading.Thread(target=self.serve, daemon=True).start()
 
-    def make_trace(self, step: int, size: int = TRACE_FIRST) -> None:
+    def make_trace(self, step: int, size: int = TRACE_FIRST, flags: int = 0) -> None:
         """Make the empty trace file of a step."""
-        header = TRACE_HEADER.pack(0x52544D48, VERSION, TRACE_HEADER.size, size, 0, 0, 0, *[0] * 5)
+        header = TRACE_HEADER.pack(0x52544D48, VERSION, TRACE_HEADER.size, size, flags, 0, 0, *[0] * 5)
         (self.folder / "t" / str(step)).write_bytes(header + bytes(size - len(header)))
 
-    def make_view(self, states: dict[str | Path, int], flags: int = 0, seq: int = 100) -> None:
+    def make_view(
+        self, states: dict[str | Path, int], flags: int = 0, seq: int = 100, tables: tuple[str | Path, ...] = ()
+    ) -> None:
         """Make the view; states are values as in events.h (seq << 3 | state)."""
         slots = [(0, 0)] * CAPACITY
         for path, value in states.items():
@@ -106,7 +111,9 @@ class RunDirectory:
             while slots[at][0]:
                 at = (at + 1) % CAPACITY
             slots[at] = (key, value)
-        data = VIEW_HEADER.pack(0x57564D48, VERSION, CAPACITY, seq, 1, DIRCAP, flags)
+        hashes = [path_hash(path) for path in tables]
+        hashes += [0] * (TABLES - len(hashes))
+        data = VIEW_HEADER.pack(0x57564D48, VERSION, CAPACITY, seq, 1, DIRCAP, flags, *hashes)
         data += b"".join(struct.pack("=QQ", *slot) for slot in slots) + bytes(8 * DIRCAP)
         (self.folder / "view").write_bytes(data)
 
@@ -153,7 +160,7 @@ class RunDirectory:
                     path = os.fsdecode(payload[4:])
                     Path(path).write_bytes(self.wanted[path])
                 if kind == "Q":
-                    connection.sendall(struct.pack("=IBI", 5, ord("G"), self.next_step))
+                    connection.sendall(struct.pack("=IBII", 9, ord("G"), self.next_step, self.step_flags))
                     self.next_step += 1
                 else:
                     connection.sendall(struct.pack("=IB", 1, ord("A")))

@@ -121,7 +121,7 @@ def test_opens_have_their_kinds(program: Callable[..., Path], run: harness.RunDi
     assert (kinds["plainlink2"], kinds["plain2"]) == ("l", "w")
     temporary = [name for name in kinds if name.startswith("t") and name not in FILES["opens"].split()]
     assert len(temporary) == 3
-    assert all(kinds[name] == "w" for name in temporary)
+    assert all(kinds[name] == "nw" for name in temporary)
 
 
 def test_streams_have_their_kinds(program: Callable[..., Path], run: harness.RunDirectory, work: Path) -> None:

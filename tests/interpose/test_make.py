@@ -103,7 +103,7 @@ def test_make_without_a_launcher_is_left_alone(run: harness.RunDirectory, work: 
 def test_make_announces_itself(launched: harness.RunDirectory, work: Path) -> None:
     """And waits for the answer before it looks at anything."""
     make(launched, work, "all:\n")
-    assert ("M", b"\1\0\0\0") in launched.asked
+    assert [text[:8] for kind, text in launched.asked if kind == "M"] == [b"\1" + bytes(7)]
     assert launched.trace().texts("P")
     assert "k" in {record.kind for record in launched.trace().records}
     assert not {record.kind for record in launched.trace().records} & set("sla")

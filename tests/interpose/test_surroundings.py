@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,34 @@ def test_programs_that_take_the_environment_are_named(run: harness.RunDirectory,
         run.make_trace(step)
         run.run(*command, cwd=work, HASHMAKE_STEP=str(step))
     assert [bool(run.trace(step).texts("G")) for step in (2, 3, 4, 5)] == [True, False, False, True]
+
+
+@pytest.mark.parametrize("awk", ["gawk", "mawk"])
+@pytest.mark.parametrize(
+    ("words", "whole"),
+    [
+        (["{ print $1 }", "f"], False),
+        (["-F", ":", "-v", "a=b", "-vc=d", "-F,", "--", "{ print a }", "f"], False),
+        (["BEGIN { print ENVIRON[1] }"], True),
+        (["-f", "asks", "f"], True),
+        (["-v", "a=b", "-f", "asks", "f"], True),
+        (["-fasks", "f"], True),
+        (["BEGIN { SYMTAB[1] }"], True),
+        (['@include "asks"'], True),
+        (["--version"], True),
+        ([], True),
+    ],
+)
+def test_awk_takes_the_environment_where_its_program_can_ask(
+    run: harness.RunDirectory, work: Path, awk: str, words: list[str], whole: bool
+) -> None:
+    """Its text has ENVIRON, or is not all there."""
+    if not shutil.which(awk):
+        pytest.skip(f"{awk} is not installed")
+    (work / "f").write_text("a:b\n")
+    (work / "asks").write_text("{ print ENVIRON[$1] }\n")
+    run.run("sh", "-c", '"$@" < f; :', "sh", awk, *words, cwd=work)
+    assert bool(run.trace().texts("G")) == whole
 
 
 def test_shells_tell_their_scripts(run: harness.RunDirectory, work: Path) -> None:

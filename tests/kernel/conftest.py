@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,3 +51,13 @@ def linux(tree: Linux) -> Iterator[Linux]:
     tree.settle()
     yield tree
     tree.restore()
+
+
+@pytest.fixture(params=["tinyconfig", "trimmed"])
+def configured(request: pytest.FixtureRequest, sources: None) -> Iterator[Linux]:
+    """A tree with an output directory of its own, its .config written, nothing built."""
+    fragment = cache.trim_fragment() if request.param == "trimmed" else ""
+    found = Linux(cache.CACHE / "linux", cache.CACHE / f"own-{request.param}", fragment=fragment)
+    found.start_over()
+    yield found
+    shutil.rmtree(found.out, ignore_errors=True)

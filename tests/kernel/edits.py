@@ -26,6 +26,15 @@ class Edit:
         replaced = original.replace(old, new, 1) if old else original
         return replaced + self.appended.get(path, "")
 
+    def __add__(self, other: Edit) -> Edit:
+        """Both edits; they concern different files."""
+        return Edit(
+            f"{self.name}+{other.name}",
+            {**self.replaced, **other.replaced},
+            {**self.appended, **other.appended},
+            {**self.added, **other.added},
+        )
+
 
 NONE = Edit("none")
 FUNCTION = Edit("function", appended={"kernel/fork.c": "\nint hashmake_probe(int x)\n{\n\treturn x + 1;\n}\n"})
@@ -39,5 +48,51 @@ NEW_FILE = Edit(
     appended={"kernel/Makefile": "obj-y += hashmake_probe.o\n"},
     added={"kernel/hashmake_probe.c": "int hashmake_probe(int x);\nint hashmake_probe(int x)\n{\n\treturn x + 1;\n}\n"},
 )
+# Linux as it was before "make scripts/adjust_autoksyms.sh robust against timestamp races".
+NO_GUARD = Edit(
+    "no-guard",
+    replaced={
+        "scripts/adjust_autoksyms.sh": (
+            '\twhile [ ! "$depfile" -nt "$new_ksyms_file" ]; do\n\t\ttouch "$depfile"\n\tdone\n',
+            "",
+        )
+    },
+)
+NEEDS_MORE = Edit(
+    "needs-more",
+    appended={
+        "fs/fat/misc.c": "\nint hashmake_probe(const char *s, int *r);\n"
+        "int hashmake_probe(const char *s, int *r)\n{\n\treturn kstrtoint(s, 10, r);\n}\n"
+    },
+)
+NEEDS_ASSEMBLER = Edit(
+    "needs-assembler",
+    appended={
+        "fs/fat/misc.c": "\nunsigned int __sw_hweight32(unsigned int w);\n"
+        "unsigned int hashmake_probe(unsigned int w);\n"
+        "unsigned int hashmake_probe(unsigned int w)\n{\n\treturn __sw_hweight32(w);\n}\n"
+    },
+)
+OFFERS_MORE = Edit(
+    "offers-more",
+    appended={
+        "kernel/fork.c": "\nint hashmake_probe(void);\nint hashmake_probe(void)\n{\n\treturn 1;\n}\n"
+        "EXPORT_SYMBOL(hashmake_probe);\n"
+    },
+)
 VERSION = Edit("localversion", added={"localversion-hashmake": "-probe\n"})
-ALL = (NONE, FUNCTION, COMMENT, FEW, MANY, MANY_COMMENT, MAKEFILE, NEW_FILE, VERSION)
+ALL = (
+    NONE,
+    FUNCTION,
+    COMMENT,
+    FEW,
+    MANY,
+    MANY_COMMENT,
+    MAKEFILE,
+    NEW_FILE,
+    NO_GUARD,
+    NEEDS_MORE,
+    NEEDS_ASSEMBLER,
+    OFFERS_MORE,
+    VERSION,
+)

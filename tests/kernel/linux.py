@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2e import tool
+from e2e.project import ANCIENT
 
 from .edits import ALL, NONE, Edit
 
@@ -74,8 +75,10 @@ class Linux:
     source: Path
     out: Path
     option: str = ""  # one CONFIG_ name that is switched on beyond tinyconfig
+    fragment: str = ""  # lines that are put behind tinyconfig's .config
     compiler: str = "gcc"
     ready: bool = False
+    pinned: bool = True  # the time, the user and the host that a kernel would tell of its build are fixed
 
     @property
     def in_tree(self) -> bool:
@@ -136,9 +139,14 @@ class Linux:
 
     def stock(self, *goals: str, **variables: str) -> None:
         """Build with stock make, unseen by the tool under test."""
+        status, text = self.stock_status(*goals, **variables)
+        assert status == 0, text[-4000:]
+
+    def stock_status(self, *goals: str, **variables: str) -> tuple[int, str]:
+        """As stock, whatever comes out: the exit status and all that it printed."""
         with (CACHE / "stock.log").open("wb") as log:
             status = self._popen(["make"], goals, log, PLAIN_PATH, variables).wait(PATIENCE)
-        assert status == 0, (CACHE / "stock.log").read_text(errors="replace")[-4000:]
+        return status, (CACHE / "stock.log").read_text(errors="replace")
 
     def settle(self) -> None:
         """The first state again, built; from nothing where there is none yet."""
@@ -162,9 +170,23 @@ class Linux:
         self.clear()
         self.build("tinyconfig")
         self.switch()
+        if self.fragment:
+            self.build("olddefconfig")
+            self.check_fragment()
+
+    def check_fragment(self) -> None:
+        """What was asked for is set; what is not to be set may also not be there."""
+        written = (self.out / ".config").read_text()
+        wanted = [line for line in self.fragment.splitlines() if line.startswith("CONFIG_")]
+        unwanted = [line.split()[1] + "=" for line in self.fragment.splitlines() if line.endswith(" is not set")]
+        assert not [line for line in wanted if line not in written]
+        assert not [line for line in unwanted if line in written]
 
     def switch(self) -> None:
-        """Edit .config by hand so that it has `option` on."""
+        """Edit .config by hand so that it has `option` on, and the fragment."""
+        if self.fragment:
+            with (self.out / ".config").open("a") as file:
+                file.write(self.fragment)
         off, on = f"# {self.option} is not set\n", f"{self.option}=y\n"
         config = self.out / ".config"
         text = config.read_text()
@@ -206,20 +228,36 @@ class Linux:
         )
 
     def _environment(self, path: str) -> dict[str, str]:
-        base = {"PATH": path, "HOME": str(CACHE / "home"), "LC_ALL": "C", **PINNED}
+        base = {"PATH": path, "HOME": str(CACHE / "home"), "LC_ALL": "C", **(PINNED if self.pinned else {})}
         return {**base, "PYTHONPATH": tool.python_path()} if tool.python_path() else base
+
+    def verify(self, *words: str) -> tuple[int, dict[str, Any]]:
+        """Exit status and findings of `hashmake verify --json`."""
+        command = tool.verb_command("verify", "--json", *words)
+        environment = self._environment(f"{CACHE}/bin:{PLAIN_PATH}")
+        done = subprocess.run(command, cwd=self.out, env=environment, stdout=subprocess.PIPE, check=False)
+        record: dict[str, Any] = json.loads(done.stdout)
+        return done.returncode, record
+
+    def ksyms(self) -> dict[str, Any]:
+        """Findings of `hashmake ksyms --json`."""
+        command = tool.verb_command("ksyms", "--json")
+        done = subprocess.run(command, cwd=self.out, env=self._environment(PLAIN_PATH), capture_output=True, check=True)
+        record: dict[str, Any] = json.loads(done.stdout)
+        return record
 
     # -- judging ------------------------------------------------------------------------------------------------
 
-    def check(self, edit: Edit = NONE, orphans: bool = False, **variables: str) -> None:
+    def check(self, edit: Edit = NONE, orphans: bool = False, but: str = "/", **variables: str) -> None:
         """vmlinux, bzImage and every object are those of a clean stock make of the sources as they are now.
 
-        With `orphans`, objects of an earlier configuration may lie about, as they do with stock make.
+        With `orphans`, objects of an earlier configuration may lie about, as they do with stock make. `but` names a
+        directory that does not count.
         """
         clean = self.oracle(edit, (), variables)
         built = self.products()
         expected = clean.keys() if orphans else built.keys() | clean.keys()
-        wrong = sorted(path for path in expected if built.get(path) != clean.get(path))
+        wrong = sorted(p for p in expected if built.get(p) != clean.get(p) and not p.startswith(but))
         assert not wrong, f"{len(wrong)} products differ from a clean build's: {wrong[:20]}"
 
     def oracle(self, edit: Edit, goals: tuple[str, ...], variables: dict[str, str]) -> Products:
@@ -233,25 +271,51 @@ class Linux:
         found: Products = json.loads(kept.read_text())
         return found
 
-    def products(self) -> Products:
-        """Every object and image with its digest."""
-        paths = [*self.out.rglob("*.o"), *(self.out / image for image in IMAGES)]
-        present = [path for path in paths if path.is_file() and ".hashmake" not in path.parts]
-        return {str(path.relative_to(self.out)): sha256(path.read_bytes()).hexdigest() for path in present}
+    def level(self) -> None:
+        """Give all sources one date, as whoever uses the tree next expects."""
+        for directory, _, files in os.walk(self.source):
+            for name in files:
+                os.utime(os.path.join(directory, name), (ANCIENT, ANCIENT), follow_symlinks=False)
 
-    def _clean_build(self, edit: Edit, goals: tuple[str, ...], variables: dict[str, str]) -> Products:
+    def clean_products(self, config: str) -> Products:
+        """What stock make makes of the sources as they are, from nothing but .config, at the same path.
+
+        Their dates are made old: with one of the future, make remakes auto.conf and starts over for ever.
+        """
+        self.level()
+        with self._aside():
+            self.out.mkdir()
+            (self.out / ".config").write_text(config)
+            self.stock()
+            return self.products()
+
+    @contextmanager
+    def _aside(self) -> Iterator[Path]:
+        """The output directory under another name, given here; afterwards the one that was made is removed for it."""
         kept = self.out.with_name("kept")
         shutil.rmtree(kept, ignore_errors=True)
         self.out.rename(kept)
         try:
-            self._fresh(kept, edit)
-            self.stock("tinyconfig")
-            self.switch()
-            self.stock(*goals, **variables)
-            return self.products()
+            yield kept
         finally:
             shutil.rmtree(self.out)
             kept.rename(self.out)
+
+    def products(self) -> Products:
+        """Every object, module and image with its digest."""
+        paths = [*self.out.rglob("*.o"), *self.out.rglob("*.ko"), *(self.out / image for image in IMAGES)]
+        present = [path for path in paths if path.is_file() and ".hashmake" not in path.parts]
+        return {str(path.relative_to(self.out)): sha256(path.read_bytes()).hexdigest() for path in present}
+
+    def _clean_build(self, edit: Edit, goals: tuple[str, ...], variables: dict[str, str]) -> Products:
+        with self._aside() as kept:
+            self._fresh(kept, edit)
+            self.stock("tinyconfig")
+            self.switch()
+            if self.fragment:
+                self.stock("olddefconfig")
+            self.stock(*goals, **variables)
+            return self.products()
 
     def _fresh(self, kept: Path, edit: Edit) -> None:
         if not self.in_tree:
@@ -265,15 +329,23 @@ class Linux:
     def _key(self, edit: Edit, goals: tuple[str, ...], variables: dict[str, str]) -> str:
         compiler = Path(self.compiler).read_text() if "/" in self.compiler else ""
         version = subprocess.run(["gcc", "--version"], capture_output=True, check=True).stdout.decode()
-        parts = (edit, goals, sorted(variables.items()), self.compiler, compiler, version, self.option)
+        parts = (edit, goals, sorted(variables.items()), self.compiler, compiler, version, self.option, self.fragment)
         place = (self.source, self.out, ARCHIVE.stat().st_size, PINNED)
         return sha256(repr((parts, place)).encode()).hexdigest()[:32]
+
+
+def trim_fragment() -> str:
+    """The smallest configuration with modules and trimmed exports (benchmarks/trim.config)."""
+    return (Path(__file__).resolve().parents[2] / "benchmarks" / "trim.config").read_text()
 
 
 def unpack() -> None:
     """The archive's tree in the cache, once; a directory left by an interrupted unpacking is not taken for it."""
     if not (CACHE / "linux").exists():
         new = CACHE / "linux.new"
+        # What was built from other sources, or from these with somebody's edits in them, says nothing of them.
+        shutil.rmtree(CACHE / "oracles", ignore_errors=True)
+        shutil.rmtree(CACHE / "pristine", ignore_errors=True)
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
         subprocess.run(["tar", "xf", ARCHIVE, "-C", new, "--strip-components=1"], check=True)

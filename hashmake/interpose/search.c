@@ -1,0 +1,165 @@
+/* search.c: where ld.so looked for libraries in vain. Its own system calls can't be seen, but where it looks is known:
+ * the directories that the object which needs a library names (DT_RPATH, DT_RUNPATH), then those of LD_LIBRARY_PATH.
+ * All of them are told, also those after the one where it was found: a library too many in a trace does no harm.
+ * The cache and the machine's own directories come last and are told for dlopen only (docs/trace-format.md). */
+#include "interpose.h"
+
+#include <link.h>
+#include <string.h>
+
+#include "sys.h"
+
+static const char *library_path; /* as it was when the program started: ld.so looks at it only then */
+static const char *program_rpath;
+
+struct needs {
+    ElfW(Addr) base;
+    const ElfW(Dyn) *dynamic;
+    const char *strings, *rpath, *runpath;
+};
+
+static bool read_dynamic(struct needs *n, const struct dl_phdr_info *info) {
+    memset(n, 0, sizeof *n);
+    for (int i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC) n->dynamic = (const void *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+    if (!n->dynamic) return false;
+    for (const ElfW(Dyn) *d = n->dynamic; d->d_tag != DT_NULL; d++)
+        if (d->d_tag == DT_STRTAB) {
+            ElfW(Addr) at = d->d_un.d_ptr; /* ld.so has added the load address where the section is writable */
+            n->strings = (const void *)(at < info->dlpi_addr ? at + info->dlpi_addr : at);
+        }
+    if (!n->strings) return false;
+    for (const ElfW(Dyn) *d = n->dynamic; d->d_tag != DT_NULL; d++) {
+        if (d->d_tag == DT_RPATH) n->rpath = n->strings + d->d_un.d_val;
+        if (d->d_tag == DT_RUNPATH) n->runpath = n->strings + d->d_un.d_val;
+    }
+    if (n->runpath) n->rpath = NULL;
+    return true;
+}
+
+/* The place of one directory of a list, $ORIGIN filled in. False: too long, or a word whose value only ld.so knows. */
+static bool expand(char *out, size_t size, const char *dir, size_t len, const char *origin) {
+    size_t n = 0;
+    for (size_t i = 0; i < len;) {
+        size_t word = 0;
+        if (dir[i] == '$') {
+            word = len - i >= 7 && !memcmp(dir + i, "$ORIGIN", 7) ? 7 : len - i >= 9 && !memcmp(dir + i, "${ORIGIN}", 9) ? 9 : 0;
+            if (!word) return false;
+            size_t m = (size_t)(hm_base(origin) - origin);
+            if (n + m + 1 > size) return false;
+            memcpy(out + n, origin, m);
+            n += m;
+            if (!m) out[n++] = '.';
+            i += word;
+        } else {
+            if (n + 2 > size) return false;
+            out[n++] = dir[i++];
+        }
+    }
+    if (!n) out[n++] = '.'; /* an empty one is the working directory */
+    out[n] = 0;
+    return true;
+}
+
+static bool tell(const char *path, bool library) {
+    struct hm_path p;
+    struct stat st;
+    if (!hm_resolve(&p, AT_FDCWD, path)) return false;
+    if (!hm_fresh(HM_ABSENT, &p)) return false;
+    int r = hm_sys_stat(p.s, &st, 0);
+    if (r < 0)
+        hm_absent(-r, &p);
+    else
+        hm_emit(library ? HM_READ : HM_STAT, &p);
+    return r == 0;
+}
+
+static bool join(char *path, size_t size, size_t *len, const char *name) {
+    size_t n = hm_len(name);
+    if (*len + n + 2 > size) return false;
+    path[*len] = '/';
+    memcpy(path + *len + 1, name, n + 1);
+    *len += n + 1;
+    return true;
+}
+
+static void each_needed(char *path, size_t size, size_t len, const struct needs *n, const char *file) {
+    size_t end = len;
+    if (file && join(path, size, &end, file)) tell(path, true);
+    for (const ElfW(Dyn) *d = n->dynamic; !file && d->d_tag != DT_NULL; d++) {
+        end = len;
+        const char *name = n->strings + d->d_un.d_val;
+        if (d->d_tag == DT_NEEDED && !strchr(name, '/') && join(path, size, &end, name)) tell(path, true);
+    }
+    path[len] = 0;
+}
+
+/* Each directory may have variants for certain processors below it; most have none. */
+static void in_directory(char *path, size_t size, const struct needs *n, const char *file, int depth) {
+    static const char *const variants[] = {"glibc-hwcaps", "x86-64-v4", "x86-64-v3", "x86-64-v2", "tls",
+                                           "haswell",      "xeon_phi",  "avx512_1",  "x86_64"};
+    size_t len = hm_len(path);
+    if (!tell(path, false)) {
+        struct hm_path p; /* not there, or told before for another library */
+        struct stat st;
+        if (!hm_resolve(&p, AT_FDCWD, path) || hm_sys_stat(p.s, &st, 0) < 0) return;
+    }
+    each_needed(path, size, len, n, file);
+    for (size_t i = 0; depth < 3 && i < sizeof variants / sizeof *variants; i++) {
+        size_t end = len;
+        if (join(path, size, &end, variants[i])) in_directory(path, size, n, file, depth + 1);
+        path[len] = 0;
+    }
+}
+
+static void along(const char *list, const char *separators, const char *origin, const struct needs *n, const char *file) {
+    char path[HM_PATH];
+    while (list) {
+        size_t len = strcspn(list, separators);
+        if (expand(path, sizeof path, list, len, origin))
+            in_directory(path, sizeof path, n, file, 0);
+        else
+            hm_lost();
+        list = list[len] ? list + len + 1 : NULL;
+    }
+}
+
+static void search(const struct dl_phdr_info *info, const char *file) {
+    struct needs n;
+    if (!read_dynamic(&n, info)) return;
+    const char *origin = info->dlpi_name && *info->dlpi_name ? info->dlpi_name : hm.program;
+    if (origin == hm.program) program_rpath = n.rpath;
+    along(n.rpath, ":", origin, &n, file);
+    if (!n.runpath && n.rpath != program_rpath) along(program_rpath, ":", hm.program, &n, file);
+    along(n.runpath, ":", origin, &n, file);
+    if (!file) along(library_path, ":;", origin, &n, file);
+}
+
+void hm_search_start(void) {
+    library_path = hm_env_get(environ, "LD_LIBRARY_PATH");
+    if (library_path && !*library_path) library_path = NULL;
+}
+
+void hm_searched(const struct dl_phdr_info *info) {
+    search(info, NULL);
+}
+
+static int by_caller(struct dl_phdr_info *info, size_t size, void *file) {
+    (void)size;
+    search(info, file);
+    return 0;
+}
+
+/* dlopen of a plain name. Whose search path counts depends on the caller: all are told. */
+void hm_search_plain(const char *file) {
+    static const char *const machine[] = {"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib", "/lib64", "/usr/lib64"};
+    char path[HM_PATH];
+    struct needs none = {0};
+    NEXT(dl_iterate_phdr)(by_caller, (void *)(uintptr_t)file);
+    along(library_path, ":;", hm.program, &none, file);
+    for (size_t i = 0; i < sizeof machine / sizeof *machine; i++) {
+        size_t len = hm_len(machine[i]);
+        memcpy(path, machine[i], len);
+        if (join(path, sizeof path, &len, file)) tell(path, true);
+    }
+}

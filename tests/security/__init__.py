@@ -1,0 +1,1 @@
+"""docs/security.md, line by line."""
