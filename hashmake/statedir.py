@@ -120,8 +120,11 @@ class StateDirectory:
             os.close(fd)
             self.make()
             fd = self._flocked()
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        except OSError:
+            pass  # no room: the lock holds all the same, only who waits for it can't say for whom
         self._lock_fd = fd
 
     def _wait(self, fd: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -73,3 +74,21 @@ def test_who_has_only_just_taken_the_lock_is_waited_for_by_number(
     state.release()
     said = capsys.readouterr().err
     assert said == f"hashmake: another build (pid 4711) is at work in {state.path}; waiting for it\n"
+
+
+def test_the_lock_is_taken_where_there_is_no_room_for_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk: flock needs no room, and the number is only for people."""
+    state = StateDirectory(str(tmp_path / "state"))
+    state.make()
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    state.lock()
+    assert state.locked
+    other = os.open(tmp_path / "state/lock", os.O_RDWR)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
+    state.release()

@@ -1,6 +1,6 @@
 """Linux 6.1, tinyconfig: after each edit every object is that of a clean stock make, and only what changed has run.
 
-The first part takes about a quarter of an hour on two cores; the tests that ask for `everything` come after it.
+The first part takes a few minutes on two cores; the tests that ask for `everything` come after it.
 """
 
 from __future__ import annotations
@@ -167,6 +167,7 @@ def test_a_makefile_edit_compiles_what_its_flags_reach(linux: Linux) -> None:
     assert check_edit(linux, MAKEFILE).sources() == ["kernel/fork.o"]
 
 
+@pytest.mark.usefixtures("everything")
 def test_a_kill_in_the_middle_is_continued(linux: Linux) -> None:
     """kill -9 of the tool half a minute into a first build, and once more: then right, and nothing lost."""
     linux.start_over()

@@ -1,7 +1,7 @@
 """Linux 6.1 with trimmed exports: the failure that hashmake began with, and what changes of needed symbols run.
 
-HASHMAKE_KERNEL_TRIES says how often the failure is tried in each way. Changes of needed symbols take long: they are
-asked for by HASHMAKE_KERNEL_ALL=1.
+HASHMAKE_KERNEL_TRIES says how often the failure is tried in each way. CI makes it happen once; changes of needed symbols
+and coarse times take long: they are asked for by `tests/run --long`.
 """
 
 from __future__ import annotations
@@ -190,6 +190,7 @@ def test_a_change_of_needed_symbols_runs_who_offers_them(trimmed: Linux) -> None
     assert trimmed.products() == first
 
 
+@pytest.mark.usefixtures("everything")
 def test_coarse_times_and_the_guard_loop_cost_nothing(trimmed: Linux, behind: str, tmp_path: Path) -> None:
     """On ext4 with 1-second times, with the guard in place, and with the clock behind: right, and no waiting."""
     if DISK.exists():  # a killed test's
