@@ -129,6 +129,20 @@ class Accountant:
             self._written(account, records, writes, touched)
         self._close_lists(account, unique)
 
+    def look_again(self, account: Account) -> None:
+        """At the end of a step with a make in it: what it kept open for writing (`sh script > out`) has grown since."""
+        tree = self._tree
+        for pid, (pre, post) in list(account.outs.items()):
+            if tree.state.get(pid) != post or pid in tree.ahead:
+                continue  # a step below has taken it further
+            self._disk.forget(tree.tables.paths[pid])
+            now = tree.on_disk(pid)
+            if now != post:
+                tree.wrote(tree.tables.paths[pid])
+                account.outs[pid] = (pre, now)
+                account.fresh.append((pid, post, now))
+                tree.put(pid, post, now, wrote=True)
+
     # -- reads ----------------------------------------------------------------------------------------------------
 
     def _one(self, account: Account, record: bytes, unique: set[bytes], variables: dict[bytes, bytes]) -> None:

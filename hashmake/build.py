@@ -23,6 +23,7 @@ class Request:
 
     kbuild      whether the makefiles are Kbuild's
     configured  where the tree's own products go; another place than `out` for a module that lies elsewhere
+    query     goals are named, and nothing but what they print is to be seen
     again     keys of steps that run though they are current (`hashmake verify`)
     progress  who watches; None: whoever fits standard error
     """
@@ -43,6 +44,8 @@ class Request:
         self.key = goal_key(self.arguments, self.where, self.out)
         self.inputs = self.digest()
         self.quiet = drop_in or self.arguments.silent
+        # `make -s version` is called for what it prints. Kbuild's steps say nothing then, and there are many.
+        self.query = self.arguments.terse and bool(self.arguments.goals) and not self.kbuild
         self.began = time.monotonic()
         self.again: frozenset[bytes] = frozenset()
         self.progress: Progress | None = None
@@ -150,7 +153,7 @@ def _null(request: Request) -> Compared | None:
         if db.get(b"O"):
             return None
         stored = db.get(b"n" + request.key + request.inputs)
-        if stored is None:
+        if stored is None or (request.query and db.get(b"s" + request.key + request.inputs)):
             return None
         manifest = database.unpack_manifest(stored)
         if nullcheck.first_difference(manifest) is not None:

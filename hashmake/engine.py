@@ -13,11 +13,11 @@ from hashmake import trace
 from hashmake.account import Account, Accountant
 from hashmake.aggregate import aggregate
 from hashmake.disk import Disk
-from hashmake.plan import FORCED, NEVER_RAN, Reason, judge_inputs, judge_kind, judge_outputs
+from hashmake.plan import FORCED, NEVER_RAN, PRINTS, Reason, judge_inputs, judge_kind, judge_outputs
 from hashmake.plugin import Plugin, Projection
 from hashmake.projector import Projector, Table
 from hashmake.recording import Goal, Recording
-from hashmake.result import COMPOSITE, FAILED, RECIPE, ROOT, SHELL, UNSEEN, Result, ResultId
+from hashmake.result import COMPOSITE, FAILED, KEPT, QUERY, RECIPE, ROOT, SAYS, SHELL, UNSEEN, Result, ResultId
 from hashmake.running import Below, Running
 from hashmake.tables import ABSENT, NAME, NEVER, NO_VALUE, READ, FactId, PathId, ValueId
 from hashmake.trace import TraceFile
@@ -102,6 +102,7 @@ class Engine:
         # these words and with this environment, never in those of a record.
         self._asked: dict[ResultId, tuple[list[bytes], steps.Environment]] = {}
         self._skipped_makes: list[Result] = []
+        self._ran_now: set[ResultId] = set()
         self._removed: set[PathId] = set()  # taken over from another goal, and not there
         self._number = 0
 
@@ -122,7 +123,7 @@ class Engine:
         above = self.running.get(parent)
         if above is not None:
             self.take_in(above)
-        read_by_somebody = self.prints or (above is not None and above.captured)
+        captured = kind == RECIPE and self.is_read(parent)
         environment = self.environment(block)
         key = steps.key_of(kind, cwd, self._plugin.normal_argv(argv))
         forced = self.forced or key in self.again
@@ -134,8 +135,8 @@ class Engine:
             if forced:
                 break
             stale = self._judge(candidate, environment, cwd)
-            if stale is None and read_by_somebody and candidate.kind == RECIPE and not candidate.outs:
-                stale = Reason("Prints")
+            if stale is None and self._has_to_print(candidate, captured):
+                stale = PRINTS
             if stale is None:
                 self._asked[candidate.id] = (argv, environment)
                 if candidate.flags & COMPOSITE:
@@ -145,9 +146,24 @@ class Engine:
             reason = reason or stale
         running = self.start(kind, key, cwd, argv, environment, above)
         running.reason = reason or NEVER_RAN
+        running.keeps = captured
         if latest is not None:
             self._clear(latest)
         return running
+
+    def is_read(self, parent: int) -> bool:
+        """Whether somebody reads what the make in this step prints: its standard output is not the build's own."""
+        above = self.running.get(parent)
+        return above is not None and above.captured
+
+    def _has_to_print(self, candidate: Result, captured: bool) -> bool:
+        """Whether a current step has to run for what it prints: nobody else can say that in its place."""
+        if candidate.kind != RECIPE:
+            return False
+        if captured:
+            return not candidate.flags & KEPT
+        # A clean build that runs a command twice is a build that runs it twice (design.md, rule 24).
+        return not candidate.outs and (self.prints or candidate.id in self._ran_now)
 
     def start(
         self,
@@ -299,7 +315,7 @@ class Engine:
     def take_in(self, running: Running) -> None:
         """What a step that contains make has done by now (its other steps are taken in when they end)."""
         if running.account.make:
-            self._absorb(running, running.trace.records(final=False))
+            self._absorb(running, running.trace.records(final=False), False)
 
     def make_started(self, number: int, captured: bool) -> None:
         """A make process came up in a step: all that the step wrote must be known before it evaluates."""
@@ -311,9 +327,11 @@ class Engine:
                 running.account.names.add(steps.WHOLE)
             self.take_in(running)
 
-    def _absorb(self, running: Running, records: list[bytes]) -> None:
+    def _absorb(self, running: Running, records: list[bytes], final: bool) -> None:
         account = running.account
         self._accountant.absorb(account, records, running.environment.variables)
+        if final and account.make:
+            self._accountant.look_again(account)
         if account.fresh:
             if account.make:
                 running.events.extend(account.fresh)
@@ -344,7 +362,7 @@ class Engine:
     def done(self, running: Running, code: int, wall_us: int, stdout: bytes, truncated: bool) -> Result:
         """A step ended: its result, remembered."""
         account = running.account
-        self._absorb(running, running.trace.records(final=True))
+        self._absorb(running, running.trace.records(final=True), True)
         running.trace.close()
         del self.running[running.number]
         tables = self.tree.tables
@@ -352,17 +370,13 @@ class Engine:
         result.code = code & 255
         result.wall_us = min(wall_us, 0xFFFFFFFF)
         result.stdout = stdout
-        why = account.unseen or running.trace.lost or (b"more output than is kept" if truncated else b"")
-        if code >= 128 and running.kind == SHELL:
-            why = why or b"it was killed"  # make takes no notice; what it got is not the answer
-        if self.interrupted() and running.kind != SHELL:
-            # make removes the targets of what it interrupts; a step that ended well just then seems to have made none.
-            why = why or b"the build was interrupted"
-        if why:
+        result.why = self._why_unseen(running, code, truncated)
+        if result.why:
             result.flags |= UNSEEN
-            result.why = why
         if code and running.kind != SHELL:
             result.flags |= FAILED
+        if running.keeps and not truncated:
+            result.flags |= KEPT
         self._project(running)
         if account.make:
             self.settle()  # what a step below learns too late must not be missing from the whole
@@ -374,13 +388,38 @@ class Engine:
                 result.outs.extend((pid, pre, post))
                 if tables.values[post][:1] == b"F":
                     self.disk.restore_time(tables.paths[pid], tables.values[post])
+        if running.kind == ROOT:
+            self._what_for(result, account)
         self._environment_facts(running, result)
         result = self.recording.accept(result)
+        self._ran_now.add(result.id)
         self._unsaved.append(result)
         if running.parent is not None:
             running.parent.events.append(Below(result, result.outputs()))
         self._log(running, result)
         return result
+
+    def _why_unseen(self, running: Running, code: int, truncated: bool) -> bytes:
+        """Why what is known of a step that ended is not all of it; empty when it is."""
+        why = running.account.unseen or running.trace.lost or b""
+        if running.kind == SHELL:
+            if truncated:
+                why = why or b"more output than is kept"
+            if code >= 128:
+                why = why or b"it was killed"  # make takes no notice; what it got is not the answer
+        elif self.interrupted():
+            # make removes the targets of what it interrupts; a step that ended well just then seems to have made none.
+            why = why or b"the build was interrupted"
+        return why
+
+    def _what_for(self, root: Result, account: Account) -> None:
+        """Whether a goal is asked for what it prints, or may be."""
+        # A makefile that make remakes first (an included one) is not what was asked for.
+        if not any(post and pid not in account.reread for pid, _pre, post in root.outputs()):
+            root.flags |= QUERY
+        kids = (self.recording.result(ResultId(number)) for number in root.kids)
+        if any(kid and kid.kind == RECIPE and not kid.outs and not kid.flags & COMPOSITE for kid in kids):
+            root.flags |= SAYS
 
     def _project(self, running: Running) -> None:
         """Tables of names: begin them where the last build ended, and depend on names where that can be told."""

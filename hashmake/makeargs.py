@@ -32,6 +32,7 @@ class MakeArguments:
     no_build     -n, -q, -t, -v or -h: make does not build; `question` and `dry_run` say which
     evaluate     -d, -p or --trace: what make prints is wanted, so make must run
     silent       -s
+    terse        -s or --no-print-directory, as scripts call it that read what make prints
     keep_going   -k or -i
     """
 
@@ -42,7 +43,7 @@ class MakeArguments:
         self.makefiles: list[str] = []
         self.meaning: list[str] = []
         self.always_make = self.no_build = self.evaluate = self.silent = self.keep_going = False
-        self.question = self.dry_run = False
+        self.question = self.dry_run = self.terse = False
         self._words = words
         self._read(words)
 
@@ -85,6 +86,7 @@ class MakeArguments:
         self.dry_run |= name in ("just-print", "dry-run", "recon")
         self.evaluate |= name in _ALWAYS_EVALUATE_LONG
         self.silent |= name in ("silent", "quiet")
+        self.terse |= name in ("silent", "quiet", "no-print-directory")
         self.keep_going |= name in ("keep-going", "ignore-errors")
 
     def _short(self, letters: str, rest: list[str]) -> None:
@@ -115,6 +117,7 @@ class MakeArguments:
         self.dry_run |= letter == "n"
         self.evaluate |= letter in _ALWAYS_EVALUATE
         self.silent |= letter == "s"
+        self.terse |= letter == "s"
         self.keep_going |= letter in "ki"
 
     def without_always_make(self) -> list[str]:

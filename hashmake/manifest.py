@@ -5,7 +5,7 @@ from posixpath import dirname
 from hashmake.database import pack_manifest
 from hashmake.engine import Engine
 from hashmake.recording import Goal
-from hashmake.result import UNSEEN, Result
+from hashmake.result import QUERY, UNSEEN, Result
 from hashmake.tables import ABSENT, ACCESS, EXISTS, LIST, LSTAT, NAME, NEVER, NO_VALUE, READ, STAT, PathId
 
 _LOOK = {EXISTS: b"E", ACCESS: b"A", STAT: b"T", LSTAT: b"O", READ: b"T"}
@@ -76,7 +76,7 @@ class _Manifest:
 
 def null_manifest(root: Result, engine: Engine, goal: Goal, names: list[bytes]) -> bytes | None:
     """The manifest, packed; None when a build of this goal can never be null. `names`: the goals, for what is said."""
-    if root.flags & UNSEEN or not any(post for _pre, post in goal.complete.values()):
+    if root.flags & (UNSEEN | QUERY) or not any(post for _pre, post in goal.complete.values()):
         return None
     tables = engine.tree.tables
     manifest = _Manifest()

@@ -29,6 +29,7 @@ class Reason:
 
 NEVER_RAN = Reason("NeverRan")
 FORCED = Reason("Forced")
+PRINTS = Reason("Prints")
 
 # From a version on the disk back to the one asked for: is it one that later steps made of it?
 Reaches = Callable[[PathId, ValueId, ValueId], bool]
@@ -135,7 +136,7 @@ def describe(reason: Reason) -> str:
         "ChangedWhileRead": f"{what} changed while the step ran last time",
         "Forced": "everything was asked for (-B)",
         "Seeded": f"its product {what} begins with what the last build came to",
-        "Prints": "its only product is what it prints",
+        "Prints": "what it prints is wanted",
     }
     return forms[reason.kind]
 

@@ -15,6 +15,9 @@ ROOT = b"T"
 COMPOSITE = 1  # a make process ran in it: steps of their own lie below
 UNSEEN = 2  # not fully seen: never current
 FAILED = 4  # exit status not 0 (of a recipe): never current
+KEPT = 8  # a recipe all of whose output is kept in stdout
+QUERY = 16  # a root that makes no files but makefiles: it is asked for what it prints
+SAYS = 32  # a root in which make itself started steps that make no files
 
 _HEAD = struct.Struct("<16scBiIIIQIIIIIII")
 
@@ -36,7 +39,7 @@ class Result:
     steps    how many steps lie in it: plain ones, and composites that wrote files themselves (1 for a plain step)
     wall_us  wall time, us
     build    number of the build that made it
-    stdout   what $(shell) returned
+    stdout   what $(shell) returned, or where KEPT what a recipe printed
     why      for UNSEEN: what could not be followed
     """
 

@@ -40,6 +40,7 @@ class Running:
     number  of this build's steps, as in HASHMAKE_STEP
     reason  why it runs
     captured  a make in it prints to something else than this build does: somebody will read that
+    keeps   what it prints is kept: make prints to such a place
     times   all its processes see logical times, not only make's
     then    for a step that runs only to bring a version back: what to do when it has ended
     """
@@ -51,6 +52,7 @@ class Running:
         "cwd",
         "environment",
         "events",
+        "keeps",
         "key",
         "kind",
         "number",
@@ -84,5 +86,5 @@ class Running:
         self.trace = trace
         self.reason: Reason | None = None
         self.events: list[Event] = []
-        self.captured = self.times = False
+        self.captured = self.times = self.keeps = False
         self.then: Callable[[], None] | None = None

@@ -19,7 +19,7 @@ from hashmake.progress import Progress, for_build
 from hashmake.recording import Goal, Recording
 from hashmake.recovery import begin, recover, run_directory, survives
 from hashmake.reports.log import as_json
-from hashmake.result import ROOT, UNSEEN, Result, ResultId
+from hashmake.result import QUERY, ROOT, SAYS, UNSEEN, Result, ResultId
 from hashmake.running import Running
 from hashmake.statedir import remove_run_directory
 from hashmake.supervisor import Supervisor
@@ -351,8 +351,13 @@ class Session:
         )
         engine.forced = request.arguments.always_make or distrust
         engine.again = request.again
-        engine.prints = bool(self._goal.roots) and not any(post for _pre, post in self._goal.complete.values())
+        engine.prints = self._asked_for_what_it_prints()
         return engine
+
+    def _asked_for_what_it_prints(self) -> bool:
+        """Whether steps that make no files run, current or not: what a goal makes is known when it was built once."""
+        root = self._recording.result(self._goal.roots[-1][1]) if self._goal.roots else None
+        return root is None or bool(root.flags & QUERY or (root.flags & SAYS and self.request.query))
 
     def _run_make(self, engine: Engine, supervisor: Supervisor) -> tuple[int, Running]:
         request = self.request
@@ -411,6 +416,7 @@ class Session:
             manifest = null_manifest(result, engine, self._goal, self._goal_names(root.account))
             if manifest is not None:
                 extra[b"n" + request.key + request.inputs] = manifest
+                extra[b"s" + request.key + request.inputs] = b"1" if result.flags & SAYS else b""
             if orphans and not request.quiet:
                 self._name(orphans)
             if first_contact and not request.quiet:

@@ -28,6 +28,7 @@ MAKE_HEAD = struct.Struct("<QQQ")  # step, device and inode of standard output
 LENGTH = struct.Struct("<I")
 _PEER = struct.Struct("iII")  # struct ucred: pid, uid, gid
 CAPTURE_MAX = 4 << 20
+ALOUD = 0x100  # HM_ALOUD
 _MESSAGE_MAX = 64 << 20  # all arguments and variables of a program are far less
 _ACK_MESSAGE = b"\1\0\0\0A"
 _COMMIT_EVERY_S = 0.5
@@ -290,8 +291,9 @@ class Supervisor:
             return
         answer = self._engine.ask(RECIPE if kind == RECIPE[0] else SHELL, parent, cwd, argv, block.rstrip(b"\0"))
         if isinstance(answer, Result):
-            out = answer.stdout
-            head = struct.pack("<IBi", 5 + len(out), SKIP, answer.code)
+            aloud = kind == RECIPE[0] and self._engine.is_read(parent)
+            out = answer.stdout if aloud or kind != RECIPE[0] else b""
+            head = struct.pack("<IBi", 5 + len(out), SKIP, answer.code | (ALOUD if aloud else 0))
             _send(connection.sock, head + out)
         else:
             self._start(connection, answer)
@@ -299,7 +301,8 @@ class Supervisor:
     def _start(self, connection: _Connection, running: Running) -> None:
         connection.running = running
         connection.started = time.monotonic()
-        _send(connection.sock, struct.pack("<IBII", 9, RUN, running.number, trace.TIMES if running.times else 0))
+        flags = (trace.TIMES if running.times else 0) | (trace.KEEP if running.keeps else 0)
+        _send(connection.sock, struct.pack("<IBII", 9, RUN, running.number, flags))
 
     def _done(self, connection: _Connection, payload: bytes) -> None:
         running = connection.running

@@ -3,10 +3,10 @@
 import os
 import struct
 
-VERSION = 6
+VERSION = 7
 MAGIC = 0x52544D48
 HEADER = struct.Struct("<IIQQIII20x")
-LOST, TIMES = 1, 2
+LOST, TIMES, KEEP = 1, 2, 4
 
 READ = b"r"
 ABSENT = b"n"

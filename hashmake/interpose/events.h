@@ -10,7 +10,7 @@
 #define HM_EVENTS_H
 #include <stdint.h>
 
-#define HM_VERSION 6
+#define HM_VERSION 7
 
 /* ---- environment -------------------------------------------------------------------------------------------------
  * HASHMAKE_RUN   absolute path of the run directory of this build; it holds
@@ -46,6 +46,7 @@ struct hm_trace {
     uint32_t pad[5];
 };
 #define HM_LOST 1u
+#define HM_KEEP 4u  /* in HM_M_RUN only: keep what the step prints; somebody reads it, and a later build repeats it */
 #define HM_TIMES 2u /* set by the launcher: the times that all processes of this step see are logical, not only make's */
 
 /* Kinds. Paths are absolute, lexically normal ("." and "//" gone, ".." resolved the way the kernel would), their
@@ -127,9 +128,10 @@ struct hm_entry {
  * u32 length of what follows, u8 type, payload. Native byte order, packed. */
 #define HM_M_ASK 'Q'  /* launcher: u8 kind (HM_RECIPE|HM_SHELL), u32 parent step, u32 pid, u32 umask, u32 argc, then NUL-ended
                          strings: cwd, program path, argc arguments, all environment strings */
-#define HM_M_SKIP 'S' /* supervisor: i32 exit code, then the bytes for standard output */
-#define HM_M_RUN 'G'  /* supervisor: u32 step number, u32 HM_TIMES or 0; make its trace file with that flag and run it */
-#define HM_M_DONE 'D' /* launcher: u32 wait status, u64 user+system us, u64 max RSS kB, then captured stdout (HM_SHELL) */
+#define HM_M_SKIP 'S' /* supervisor: i32 exit code | HM_ALOUD, then the bytes for standard output */
+#define HM_ALOUD 0x100 /* the echo of the command is printed first, as if the step ran */
+#define HM_M_RUN 'G'  /* supervisor: u32 step number, u32 flags: HM_TIMES for its trace file, HM_KEEP */
+#define HM_M_DONE 'D' /* launcher: u32 wait status, u64 user+system us, u64 max RSS kB, then captured stdout (HM_SHELL, HM_KEEP) */
 #define HM_M_ACK 'A'  /* supervisor: empty */
 #define HM_M_MAKE 'M' /* interposer: u64 step, device and inode of standard output: a make process starts; answered by ACK
                          once the step's writes are known */

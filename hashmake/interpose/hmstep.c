@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -277,6 +279,8 @@ static void become(const char *path, char **argv, char **envp)
     _exit(errno == ENOENT ? 127 : 126);
 }
 
+static int merged; /* standard error is the file that standard output is, and goes the same way */
+
 static pid_t start(const char *path, char **argv, char **envp, int out[2])
 {
     pid_t launcher = getpid(), pid = vfork();
@@ -289,6 +293,8 @@ static pid_t start(const char *path, char **argv, char **envp, int out[2])
         _exit(126);
     if (out) {
         dup2(out[1], 1);
+        if (merged)
+            dup2(out[1], 2);
     }
     for (unsigned i = 0; i < sizeof forwarded / sizeof *forwarded; i++) {
         struct sigaction now;
@@ -303,11 +309,37 @@ static pid_t start(const char *path, char **argv, char **envp, int out[2])
 static char *captured;
 static size_t captured_len;
 
-static void forward_output(int fd)
+/* A process that the command left behind may hold the pipe for ever. Where nobody but the file waits for it, this does
+ * not either: what it still prints is passed on behind our back. */
+static int over(int fd, int child_fd)
+{
+    struct pollfd p[2] = {{fd, POLLIN, 0}, {child_fd, POLLIN, 0}};
+    while (poll(p, 2, -1) < 0 && errno == EINTR)
+        ;
+    return !p[0].revents && p[1].revents;
+}
+
+static void pass_on(int fd)
+{
+    if (fork() != 0)
+        return;
+    char buffer[4096];
+    for (ssize_t k; (k = read(fd, buffer, sizeof buffer)) > 0 || (k < 0 && errno == EINTR);)
+        if (k > 0)
+            put_out(buffer, (size_t)k);
+    _exit(0);
+}
+
+/* child_fd: a pidfd of the command, which is all that is waited for; -1: until the last writer has gone. */
+static void forward_output(int fd, int child_fd)
 {
     size_t room = 0;
     int broken = 0;
     for (;;) {
+        if (child_fd >= 0 && over(fd, child_fd)) {
+            pass_on(fd);
+            return;
+        }
         if (captured_len + 65536 > room && captured_len <= HM_CAPTURE_MAX) {
             room = room ? room * 2 : 131072;
             char *more = realloc(captured, room);
@@ -369,19 +401,24 @@ static int run_step(unsigned step, unsigned flags, int kind, const char *path, c
             *p = step_env;
     make_trace(step, flags);
     record_program(path);
-    int out[2] = {-1, -1};
-    if (kind == HM_SHELL && pipe2(out, O_CLOEXEC))
+    int out[2] = {-1, -1}, keep = kind == HM_SHELL || flags & HM_KEEP, child_fd = -1;
+    if (keep && pipe2(out, O_CLOEXEC))
         supervisor_gone();
+    struct stat one, two;
+    merged = kind != HM_SHELL && keep && !fstat(1, &one) && !fstat(2, &two) && one.st_dev == two.st_dev &&
+             one.st_ino == two.st_ino;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     catch_signals();
-    child_pid = start(path, argv, environ, kind == HM_SHELL ? out : NULL);
+    child_pid = start(path, argv, environ, keep ? out : NULL);
     if (child_pid < 0) {
         say("hashmake: vfork: out of processes\n");
         return 126;
     }
-    if (kind == HM_SHELL) {
+    if (keep) {
         close(out[1]);
-        forward_output(out[0]);
+        if (kind != HM_SHELL && !fstat(1, &one) && S_ISREG(one.st_mode))
+            child_fd = (int)syscall(SYS_pidfd_open, child_pid, 0);
+        forward_output(out[0], child_fd);
     }
     int status = 0;
     struct rusage use;
@@ -389,7 +426,7 @@ static int run_step(unsigned step, unsigned flags, int kind, const char *path, c
     while (wait4(child_pid, &status, 0, &use) < 0 && errno == EINTR)
         ;
     reap_background();
-    report(status, &use, kind == HM_SHELL);
+    report(status, &use, keep);
     uint8_t ack[5];
     get_all(ack, sizeof ack);
     if (WIFSIGNALED(status)) { /* make must see the same death */
@@ -401,18 +438,28 @@ static int run_step(unsigned step, unsigned flags, int kind, const char *path, c
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static int skip(uint32_t length)
+static void print_echo(const char *echo)
+{
+    if (echo) {
+        put_out(echo, strlen(echo));
+        put_out("\n", 1);
+    }
+}
+
+static int skip(uint32_t length, const char *echo)
 {
     int32_t code;
     char buffer[65536];
     get_all(&code, 4);
+    if (code & HM_ALOUD)
+        print_echo(echo);
     for (length -= 5; length;) {
         uint32_t n = length < sizeof buffer ? length : sizeof buffer;
         get_all(buffer, n);
         put_out(buffer, n);
         length -= n;
     }
-    return code;
+    return code & ~HM_ALOUD;
 }
 
 int main(int argc, char **argv)
@@ -433,14 +480,11 @@ int main(int argc, char **argv)
     } head;
     get_all(&head, 5);
     if (head.type == HM_M_SKIP)
-        return skip(head.length);
+        return skip(head.length, echo);
     uint32_t step[2]; /* and its flags */
     if (head.type != HM_M_RUN || head.length != 1 + sizeof step)
         supervisor_gone();
     get_all(step, sizeof step);
-    if (echo) {
-        put_out(echo, strlen(echo));
-        put_out("\n", 1);
-    }
+    print_echo(echo);
     return run_step(step[0], step[1], argv[1][0], program[0], program + 1);
 }
