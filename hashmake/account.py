@@ -200,7 +200,7 @@ class Accountant:
         links = self._links(account, path, pid) if kind != LSTAT else None
         if links is not None:
             path, pid = links
-        if kind == READ and pid not in tree.state and not self._readable(account, path, pid):
+        if kind in (READ, STAT, LSTAT) and pid not in tree.state and not self._readable(account, path, pid, kind):
             return
         fid = tree.fact_now(kind, pid)
         account.facts.add(fid)
@@ -223,9 +223,11 @@ class Accountant:
             found = (path, pid)
         return found
 
-    def _readable(self, account: Account, path: bytes, pid: PathId) -> bool:
+    def _readable(self, account: Account, path: bytes, pid: PathId, kind: int) -> bool:
         """Whether what the disk holds now is what the step read; if that can't be known, the step is stale."""
-        version = self._disk.content(path)
+        if kind != READ and (self._disk.head(path)[:1] != b"F" or os.path.islink(path)):
+            return True  # of directories and the like nothing is known but that they are there
+        version = self._disk.content(path) if kind == READ else self._disk.looked(path)
         if version and not self._disk.changed_since(path, account.started_ns):
             return True
         if version and path[:1] != b"/":

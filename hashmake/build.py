@@ -159,7 +159,9 @@ def _null(request: Request) -> Compared | None:
         if nullcheck.first_difference(manifest) is not None:
             return None
         database.save_null(request.state.path, db, request.words, int((time.monotonic() - request.began) * 1e6))
-        return Compared(len(manifest[0]) + len(manifest[2]) + len(manifest[4]) + len(manifest[5]), manifest[8])
+        return Compared(
+            len(manifest[0]) + len(manifest[2]) + len(manifest[4]) + len(manifest[5]) + len(manifest[9]), manifest[8]
+        )
     except Damaged:
         return None
     finally:

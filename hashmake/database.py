@@ -15,7 +15,7 @@ from hashmake.errors import Damaged, StateUnusable
 from hashmake.nullcheck import Manifest
 from hashmake.statedir import private
 
-VERSION = 3
+VERSION = 4
 
 SCHEMA = """\
 One LMDB environment per output directory, `.hashmake/db/`. Keys are a table letter followed by what is said below.
@@ -243,14 +243,16 @@ def unpack_manifest(data: bytes) -> Manifest:
     """The manifest of a null check. Raises Damaged."""
     lists = []
     try:
-        for _ in range(9):
+        for _ in range(12):
             items, used = unpack_list(data)
             lists.append(items)
             data = data[used:]
     except (struct.error, ValueError) as error:
         raise Damaged("unreadable manifest") from error
-    a, b, c, d, e, f, g, h, i = lists
-    return a, b, c, d, e, f, g, h, i
+    a, b, c, d, e, f, g, h, i, j, k, l_ = lists
+    if not (len(a) == len(b) and len(c) == len(d) and len(f) == len(g) == len(h) and len(j) == len(k) == len(l_)):
+        raise Damaged("unreadable manifest")
+    return a, b, c, d, e, f, g, h, i, j, k, l_
 
 
 def pack_manifest(manifest: Manifest) -> bytes:

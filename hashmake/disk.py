@@ -44,11 +44,26 @@ def changed_since(st: os.stat_result, moment_ns: int) -> bool:
     return st.st_ctime_ns + granularity_ns(st.st_ctime_ns) > moment_ns
 
 
+def unchanged(path: bytes, known: bytes) -> bool:
+    """Whether a file still has the signature that it had when it was read, and the clock has not been set back since.
+
+    Only for files that nobody has read: there times may save reading (design.md, rule 25). Linked files count as what
+    the link leads to.
+    """
+    try:
+        st = os.stat(path)
+    except OSError:
+        return False
+    return signature(st, 0)[:40] == known[:40] and _Signature(known).read_at_ns <= time.time_ns()
+
+
 class Disk:
     """Versions and listings, remembered. `host` answers for paths that do not start with "/"."""
 
     def __init__(self, own_directories: frozenset[bytes] = frozenset()) -> None:
         self._content: dict[bytes, bytes] = {}
+        self._looked: dict[bytes, bytes] = {}
+        self._known_looks: dict[bytes, tuple[bytes, bytes]] = {}
         self._own: dict[bytes, bytes] = {}
         self._heads: dict[bytes, bytes] = {}
         self._signatures: dict[bytes, bytes] = {}  # of the files behind the paths, not of links
@@ -106,16 +121,46 @@ class Disk:
             self._heads[path] = head
         return head
 
-    def own_head(self, path: bytes) -> bytes:
-        """digest.head of the version of path itself, without reading it."""
+    def looked(self, path: bytes) -> bytes:
+        """What content(path) gives, for whoever has only looked at it: an unchanged signature may save the reading."""
+        version = self._content.get(path, self._looked.get(path))
+        if version is None:
+            head = self.head(path)
+            if head[:1] != b"F":
+                return head
+            known = self._known_looks.get(path)
+            if known is not None and unchanged(path, known[1]):
+                version = self._looked[path] = known[0]
+                self._signatures[path] = known[1]
+            else:
+                version = self.content(path)
+        return version
+
+    def own_looked(self, path: bytes) -> bytes:
+        """What own(path) gives, in the same way."""
         version = self._own.get(path)
-        if version is not None:
-            return digest.head(version)
-        try:
-            st = os.lstat(path)
-        except OSError:
-            return digest.ABSENT
-        return self.own(path) if stat.S_ISLNK(st.st_mode) else digest.head_of(st)
+        if version is None:
+            try:
+                mode = os.lstat(path).st_mode
+            except OSError:
+                return digest.ABSENT
+            version = self.looked(path) if stat.S_ISREG(mode) else self.own(path)
+        return version
+
+    def know_looks(self, paths: list[bytes], versions: list[bytes], signatures: list[bytes]) -> None:
+        """What an earlier build had found of files that were only looked at; see lasting_signature."""
+        self._known_looks = {p: (v, s) for p, v, s in zip(paths, versions, signatures, strict=True) if s}
+
+    def lasting_signature(self, path: bytes) -> bytes:
+        """The signature by which a later build may know the content behind path again; empty if none is to be trusted.
+
+        The file must not have changed so shortly before it was read that a change just after would look the same.
+        """
+        packed = self._signatures.get(path, b"")
+        if not packed:
+            return b""
+        then = _Signature(packed)
+        return packed if then.ctime_ns + then.granularity_ns() < then.read_at_ns else b""
 
     def exists(self, path: bytes) -> bool:
         """Whether opening path would find something (links followed)."""
@@ -137,6 +182,8 @@ class Disk:
     def forget(self, path: bytes) -> None:
         """Something wrote path."""
         version = self._content.pop(path, None)
+        self._looked.pop(path, None)
+        self._known_looks.pop(path, None)
         self._own.pop(path, None)
         self._heads.pop(path, None)
         self._links_read_at.pop(path, None)

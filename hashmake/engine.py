@@ -19,7 +19,7 @@ from hashmake.projector import Projector, Table
 from hashmake.recording import Goal, Recording
 from hashmake.result import COMPOSITE, FAILED, KEPT, QUERY, RECIPE, ROOT, SAYS, SHELL, UNSEEN, Result, ResultId
 from hashmake.running import Below, Running
-from hashmake.tables import ABSENT, NAME, NEVER, NO_VALUE, READ, FactId, PathId, ValueId
+from hashmake.tables import ABSENT, CONTENT, NEVER, NO_VALUE, READ, FactId, PathId, ValueId
 from hashmake.trace import TraceFile
 from hashmake.tree import Tree
 
@@ -551,13 +551,11 @@ class Engine:
         facts: set[int] = set()
         for result in self._unsaved:
             facts.update(result.facts)
-        read = {tables.fact_path[f] for f in facts if tables.fact_kind[f] in (READ, NAME)}
+        read = {tables.fact_path[f] for f in facts if tables.fact_kind[f] in CONTENT}
         changed = {p for p in read if p not in tree.state and not self.disk.still_same(tables.paths[p])}
         if changed:
             for result in self._unsaved:
-                hit = changed.intersection(
-                    tables.fact_path[f] for f in result.facts if tables.fact_kind[f] in (READ, NAME)
-                )
+                hit = changed.intersection(tables.fact_path[f] for f in result.facts if tables.fact_kind[f] in CONTENT)
                 never = (tables.fact(NEVER, PathId(pid), NO_VALUE) for pid in hit)
                 result.facts = array("I", sorted({*result.facts, *never}))
             for pid in changed:

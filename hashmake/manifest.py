@@ -3,6 +3,7 @@
 from posixpath import dirname
 
 from hashmake.database import pack_manifest
+from hashmake.disk import Disk
 from hashmake.engine import Engine
 from hashmake.recording import Goal
 from hashmake.result import QUERY, UNSEEN, Result
@@ -17,6 +18,7 @@ class _Manifest:
     def __init__(self) -> None:
         self.reads: dict[bytes, bytes] = {}
         self.looks: list[tuple[bytes, bytes]] = []
+        self.lazy: dict[bytes, bytes] = {}
         self.absent: set[bytes] = set()
         self.lists: dict[bytes, bytes] = {}
 
@@ -30,6 +32,8 @@ class _Manifest:
             self.absent.add(path)
         elif kind == READ and value[:1] == b"F":
             self.reads[path] = value
+        elif kind in (STAT, LSTAT) and value[:1] == b"F":
+            self.lazy[path] = value
         else:
             self.looks.append((path, _LOOK[kind] + value))
 
@@ -42,7 +46,7 @@ class _Manifest:
         else:
             self.looks.append((path, b"O" + version))
 
-    def pack(self, products: list[bytes], goals: list[bytes]) -> bytes:
+    def pack(self, products: list[bytes], goals: list[bytes], disk: Disk) -> bytes:
         """The manifest; `products` are left out of the listings.
 
         Which of them a listing showed depends on when it was asked for, and on what other goals left: a directory that
@@ -59,6 +63,7 @@ class _Manifest:
         ]
         # What a READ says covers the weaker looks at the same path.
         looks = sorted((p, v) for p, v in self.looks if not (p in self.reads and v[:1] in b"EAT"))
+        lazy = sorted((p, v) for p, v in self.lazy.items() if p not in self.reads)
         return pack_manifest(
             (
                 list(self.reads),
@@ -70,6 +75,9 @@ class _Manifest:
                 expected,
                 [b"\0".join(names[path]) for path in self.lists],
                 goals,
+                [p for p, _ in lazy],
+                [v for _, v in lazy],
+                [disk.lasting_signature(p) for p, _ in lazy],
             )
         )
 
@@ -94,4 +102,4 @@ def null_manifest(root: Result, engine: Engine, goal: Goal, names: list[bytes]) 
             manifest.fact(kind, tables.paths[pid], tables.values[tables.fact_value[fid]])
     for pid, _pre, post in root.outputs():
         manifest.product(tables.paths[pid], tables.values[post])
-    return manifest.pack([tables.paths[pid] for pid in goal.products - begun], names)
+    return manifest.pack([tables.paths[pid] for pid in goal.products - begun], names, engine.disk)

@@ -3,7 +3,8 @@
 A manifest is made at the end of a complete build: every input and every product with its version, what must be absent,
 what must be listed how. Layout: nine lists (see database.py for "list"): paths to read, their versions; paths to look
 at, what the look must see; paths to find absent; directories to list, the names expected, and the names of products in
-them, to be left out (names joined by NUL, one string a directory); the goals, for what is said.
+them, to be left out (names joined by NUL, one string a directory); the goals, for what is said; paths that were only
+looked at, their versions, and the signatures that save reading them (disk.py; empty: none).
 """
 
 import _thread
@@ -11,17 +12,22 @@ import os
 from collections.abc import Callable
 
 from hashmake import digest
-from hashmake.disk import host_fact
+from hashmake.disk import host_fact, unchanged
 
 Lists = list[bytes]
 _LARGE = 1 << 20
-Manifest = tuple[Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists]
+Manifest = tuple[Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists]
 
 
 def first_difference(manifest: Manifest) -> bytes | None:
     """The first path that is not as recorded; None: nothing changed, make need not be started."""
-    read_paths, read_versions, look_paths, look_versions, absent, list_paths, list_names, list_products, _ = manifest
-    found = _first_other_content(read_paths, read_versions)
+    read_paths, read_versions, look_paths, look_versions, absent, list_paths, list_names, list_products = manifest[:8]
+    lazy = zip(*manifest[9:], strict=True)
+    unread = [(path, version) for path, version, known in lazy if not (known and unchanged(path, known))]
+    for path, _version in unread:
+        if os.path.islink(path):
+            return path  # it was none
+    found = _first_other_content([*read_paths, *(p for p, _ in unread)], [*read_versions, *(v for _, v in unread)])
     if found is not None:
         return found
     for path, version in zip(look_paths, look_versions, strict=True):

@@ -8,7 +8,7 @@ from hashmake import roll
 from hashmake.account import Account
 from hashmake.archive import Archive
 from hashmake.build import Request, say
-from hashmake.database import Database, last_null
+from hashmake.database import Database, last_null, unpack_manifest
 from hashmake.disk import Disk
 from hashmake.engine import Engine
 from hashmake.errors import EXIT_FAILED, EXIT_INTERRUPTED, Damaged, StateUnusable
@@ -155,6 +155,9 @@ class Session:
         self._goal: Goal = self._recording.goal(request.key)
         own = os.fsencode(request.state.path)
         self._disk = Disk(frozenset({own}))
+        stored = self._db.get(b"n" + request.key + request.inputs)
+        if stored is not None:
+            self._disk.know_looks(*unpack_manifest(stored)[9:])
         self._own = own
         self._places = tuple(os.fsencode(d) for d in (request.where, request.out))
         self._tables = tuple(os.fsencode(d) for d in (request.where, request.configured))

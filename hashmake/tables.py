@@ -17,12 +17,14 @@ FactId = NewType("FactId", int)
 ABSENT = 1  # nothing is there
 EXISTS = 2  # something is there
 ACCESS = 3  # type and execute bit
-STAT = 4  # type, execute bit, size; through links
+STAT = 4  # what READ sees, but nobody has read it: comparing may go by what stat tells (disk.py, looked)
 LSTAT = 5  # the same of the path itself; a link's target
 LIST = 6  # the names in a directory
 READ = 7  # the content
 NEVER = 8  # never holds: what was read can't be known
 NAME = 9  # one entry of a table: what a reader that goes by names saw of it (projector.py)
+
+CONTENT = (READ, STAT, LSTAT, NAME)  # kinds that depend on what a file holds
 
 KIND_NAMES = {
     ABSENT: "absent",
@@ -42,10 +44,8 @@ _THERE = b"E"
 
 def project(kind: int, version: bytes) -> bytes:
     """What an access of this kind sees of a version; ABSENT is seen by all as digest.ABSENT."""
-    if kind in (READ, LIST) or not version:
+    if kind in (READ, LIST, STAT, LSTAT) or not version:
         return version
-    if kind in (STAT, LSTAT):
-        return digest.head(version)
     if kind == ACCESS:
         return digest.access(version)
     return _THERE

@@ -34,7 +34,8 @@ class DiskLike(Protocol):
     def content(self, path: bytes) -> bytes: ...  # noqa: D102  # described in disk.py
     def own(self, path: bytes) -> bytes: ...  # noqa: D102
     def head(self, path: bytes) -> bytes: ...  # noqa: D102
-    def own_head(self, path: bytes) -> bytes: ...  # noqa: D102
+    def looked(self, path: bytes) -> bytes: ...  # noqa: D102
+    def own_looked(self, path: bytes) -> bytes: ...  # noqa: D102
     def exists(self, path: bytes) -> bool: ...  # noqa: D102
     def names(self, path: bytes) -> list[bytes] | None: ...  # noqa: D102
     def forget(self, path: bytes) -> None: ...  # noqa: D102
@@ -229,9 +230,8 @@ class Tree:
         if kind in (ABSENT, EXISTS):
             return b"E" if disk.exists(path) else digest.ABSENT
         if kind == LSTAT:
-            return disk.own_head(path)
-        head = disk.head(path)
-        return digest.access(head) if kind == ACCESS else head
+            return disk.own_looked(path)
+        return digest.access(disk.head(path)) if kind == ACCESS else disk.looked(path)
 
     def names(self, pid: PathId, version: bytes, entry: bytes) -> bool:
         """Whether table pid in that version says this of a name; False also when it can't be read."""

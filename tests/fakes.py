@@ -36,7 +36,7 @@ class MemoryDisk:
     def head(self, path: bytes) -> bytes:
         return digest.head(self.content(path))
 
-    own_head = head
+    looked = own_looked = content
 
     def exists(self, path: bytes) -> bool:
         return path in self.files

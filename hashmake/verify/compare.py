@@ -13,6 +13,7 @@ from hashmake.result import COMPOSITE, FAILED, SHELL, Result, ResultId
 from hashmake.tables import ABSENT, ACCESS, LIST, LSTAT, NAME, NEVER, READ, STAT, PathId, ValueId, project
 
 _STAT_LIKE = (STAT, ACCESS)
+_CONTENT = (READ, STAT)
 
 
 class Step:
@@ -241,9 +242,9 @@ class Comparison:
             clash = old != new and before.partition(b"=")[0] == now.partition(b"=")[0]
         elif kind == other:
             clash = old != new
-        elif kind == READ and other in _STAT_LIKE:
+        elif kind in _CONTENT and other in _STAT_LIKE:
             clash = project(other, before) != now
-        elif other == READ and kind in _STAT_LIKE:
+        elif other in _CONTENT and kind in _STAT_LIKE:
             clash = project(kind, now) != before
         else:
             clash = False

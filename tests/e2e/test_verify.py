@@ -280,9 +280,12 @@ def overlook(project: Project, path: str) -> None:
     db = Database(state.database)
     for key, data in list(db.scan(b"n")):
         manifest = unpack_manifest(data)
-        for paths, versions in (manifest[:2], manifest[2:4]):  # what it reads, what it looks at
-            at = paths.index(os.fsencode(project.tree / path))
-            del paths[at], versions[at]
+        for columns in (manifest[:2], manifest[2:4], manifest[9:]):  # what it reads, what it looks at
+            name = os.fsencode(project.tree / path)
+            if name in columns[0]:
+                at = columns[0].index(name)
+                for column in columns:
+                    del column[at]
         db.put_all({b"n" + key: pack_manifest(manifest)})
     db.close()
     state.seal()
