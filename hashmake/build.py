@@ -150,7 +150,7 @@ def _null(request: Request) -> Compared | None:
     except Damaged:
         return None  # the session sets it aside
     try:
-        if db.get(b"O"):
+        if db.get(b"O") or _given_back(request):
             return None
         stored = db.get(b"n" + request.key + request.inputs)
         if stored is None or (request.query and db.get(b"s" + request.key + request.inputs)):
@@ -166,6 +166,15 @@ def _null(request: Request) -> Compared | None:
         return None
     finally:
         db.close()
+
+
+def _given_back(request: Request) -> bool:
+    """Whether somebody gave a path back to the build since the last one (`hashmake keep --undo`)."""
+    if not os.path.exists(os.path.join(request.state.path, "mine")):
+        return False  # nearly always; keep.py takes long to load
+    from hashmake.keep import load
+
+    return not all(load(request.state.path).values())
 
 
 def _say_null(request: Request, compared: Compared) -> None:

@@ -85,6 +85,21 @@ def ksyms(obj: str, as_json: bool, directory: str) -> None:
     click.echo(report(_state(obj, directory), as_json))
 
 
+@cli.command()
+@click.argument("path")
+@click.option("--undo", is_flag=True, help="It is the build's again.")
+@_directory
+@click.pass_obj
+def keep(obj: str, path: str, undo: bool, directory: str) -> None:
+    """Say that PATH is yours, though a rule makes it: a source from now on, which no build replaces.
+
+    If a build replaced what you had written there, that comes back.
+    """
+    from hashmake.reports.keep import keep as note
+
+    click.echo(note(_state(obj, directory), os.path.realpath(directory), path, undo))
+
+
 class _WithMake(click.Command):
     """What follows `--` are make's arguments."""
 

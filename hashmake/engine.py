@@ -59,6 +59,8 @@ class Engine:
     interrupted  whether make has been told to end
     restart    something was found that only another evaluation can put right
     began      the tree's moment before the first step
+    altered    products that somebody changed by hand
+    mine       paths that are a person's: a step that makes nothing else is not run
     """
 
     def __init__(
@@ -87,6 +89,8 @@ class Engine:
         self.ran: list[Ran] = []
         self.running: dict[int, Running] = {}
         self.restart = False
+        self.altered: set[PathId] = set()
+        self.mine: frozenset[PathId] = frozenset()
         self.interrupted: Callable[[], bool] = lambda: False
         self.began = tree.seq
         self._plugin = plugin
@@ -131,6 +135,8 @@ class Engine:
         latest: Result | None = None
         for candidate in self.recording.candidates(key):
             latest = latest or candidate
+            if candidate.outs and self.mine.issuperset(candidate.outs[0::3]):
+                return candidate
             self._take_over(candidate)
             if forced:
                 break
@@ -193,6 +199,8 @@ class Engine:
             if pre == NO_VALUE and pid in tree.uncovered and not candidate.flags & COMPOSITE:
                 tree.cover(pid)  # a sub-make sees what lies in it until its own step asks
             elif here is not None and pre == NO_VALUE and (here == post or self.recording.reaches(pid, post, here)):
+                if pid in self.altered and self._guards(candidate, pid):
+                    continue
                 del tree.foreign[pid]
                 if self._read_by_make(pid):
                     # The makefile that make began with: were it hidden, there would be nothing to begin the next build.
@@ -204,6 +212,16 @@ class Engine:
                 self.recording.product(self.goal, pid, NO_VALUE, here, self.recording.products[pid][1])
                 tree.hide(pid)
                 tree.conceal(pid)
+
+    def _guards(self, candidate: Result, pid: PathId) -> bool:
+        """Whether a step makes a path only where there is none, and make does not know it: `[ -f it ] || cp sample it`.
+
+        Then what a person wrote there is the person's, as it is to the step.
+        """
+        tables = self.tree.tables
+        if not any(tables.fact_path[f] == pid and tables.fact_kind[f] == ABSENT for f in candidate.facts):
+            return False
+        return not any(pid in r.account.looks for r in self.running.values() if r.account.make)
 
     def _read_by_make(self, pid: PathId) -> bool:
         """Whether a make process that is at work has read this path, and found something."""

@@ -4,7 +4,7 @@ import os
 import time
 from collections import ChainMap
 
-from hashmake import roll
+from hashmake import keep, roll
 from hashmake.account import Account
 from hashmake.archive import Archive
 from hashmake.build import Request, say
@@ -28,6 +28,7 @@ from hashmake.tree import Tree
 from hashmake.view import FOREIGN, HIDDEN, HIDE, SOURCE, TIME, View
 
 _MAX_RESTARTS = 3
+_MOST_LINES = 5  # about files of one kind
 
 
 class Opened:
@@ -151,6 +152,9 @@ class Session:
         self.ruined = ""
         self._anew = anew
         self._saved = self._told = self._discarded = False
+        self._altered: dict[PathId, ValueId] = {}
+        self._taken: set[PathId] = set()  # of these: shown to make, which may leave them alone
+        self._keeper: keep.Keeper
         self._db, self._archive, self._recording = opened.db, opened.archive, opened.recording
         self._goal: Goal = self._recording.goal(request.key)
         own = os.fsencode(request.state.path)
@@ -221,6 +225,8 @@ class Session:
         try:
             view = self._make_view(run_dir)
             tree = Tree(recording.tables, self._disk, recording.seq, view.made)
+            self._keeper = keep.Keeper(self.request.state.path, self.request.out, recording.build)
+            self._own_up()
             self._prepare(tree, view)
             engine = self._engine(tree, run_dir, distrust)
             supervisor = Supervisor(engine, run_dir, library_path(), lambda: self._save(engine))
@@ -233,11 +239,12 @@ class Session:
         except StateUnusable:
             remove_run_directory(run_dir)
             raise
+        wrong = self._tell_what_was_replaced(engine, code)
         # After any other exception, and when the end could not be saved, the run directory stays: it tells the next
         # build what this one wrote.
         if self._saved:
             remove_run_directory(run_dir)
-        self.again = engine.restart
+        self.again = engine.restart or wrong
         self._progress.close(engine, code)
         return EXIT_INTERRUPTED if supervisor.signals == 2 else code
 
@@ -254,6 +261,61 @@ class Session:
             first = os.path.relpath(os.fsdecode(misfits[0]), self.request.out)
             more = f" and {len(misfits) - 1} more" if len(misfits) > 1 else ""
             say(f"{self.request.out}: {first}{more}: not as a clean build makes it; plain make left it so; made again")
+
+    def _own_up(self) -> None:
+        """What a person has said of paths: a person's own are sources, what was given back is a product again."""
+        recording = self._recording
+        ids = recording.tables.path_ids
+        for path in self._keeper.mine & ids.keys():
+            pid = ids[path]
+            for goal in recording.goals.values():
+                goal.products.discard(pid)
+                goal.complete.pop(pid, None)
+            recording.products.pop(pid, None)
+            self._discarded = True
+            self._keeper.watch(path, self._disk.own(path))
+        for path in self._keeper.given_back:
+            pid = recording.tables.path(path)
+            self._keeper.watch(path, self._disk.own(path))
+            recording.product(self._goal, pid, NO_VALUE, NO_VALUE, recording.seq)
+
+    def _by_hand(self, pid: PathId, known: ValueId, here: ValueId) -> bool:
+        """Whether somebody wrote what lies on the path of a product: no step is known to have made it."""
+        recording = self._recording
+        values = recording.tables.values
+        if here == known or values[here][:1] != b"F" or not recording.made_by_step(pid, known) or not known:
+            return False
+        if (pid, here) in recording.makers or recording.reaches(pid, known, here):
+            return False
+        self._altered[pid] = here
+        self._keeper.watch(recording.tables.paths[pid], values[here])
+        return True
+
+    def _tell_what_was_replaced(self, engine: Engine, code: int) -> bool:
+        """Say where a person's version of a product is now, and which products have become a person's.
+
+        Whether make has to evaluate once more: a step had written what is a person's.
+        """
+        out, paths = self.request.out, self._recording.tables.paths
+        kept: list[tuple[str, str]] = []
+        again = False
+        for path, copy in self._keeper.replaced():
+            name = os.path.relpath(os.fsdecode(path), out)
+            if path in self._keeper.mine and self._keeper.put_back(path, copy):
+                again = True  # who read it meanwhile read the step's
+            else:
+                kept.append((name, os.path.relpath(os.fsdecode(copy), out)))
+        for name, where in kept[:_MOST_LINES]:
+            say(f"{out}: {name}: changed by hand, made again; yours is {where}; `hashmake keep {name}` brings it back")
+        if kept[_MOST_LINES:]:
+            say(f"{out}: {len(kept) - _MOST_LINES} more changed by hand and made again; yours are beside the first")
+        if code == 0:
+            self._keeper.forget_given_back()
+            left = [p for p, version in self._altered.items() if p in self._taken and engine.tree.on_disk(p) == version]
+            for pid in left[:_MOST_LINES] if not self.request.quiet else ():
+                name = os.path.relpath(os.fsdecode(paths[pid]), out)
+                say(f"{out}: {name}: changed by hand, yours now; `hashmake keep --undo {name}` has it made again")
+        return again
 
     def _moved(self) -> None:
         """A tree that was moved: what this goal made at the old place are its products here."""
@@ -300,6 +362,8 @@ class Session:
             derived = product and recording.made_by_step(pid, version)
             now = disk.own(path) if product else disk.content(path)
             if now != values[version]:
+                if derived:
+                    self._by_hand(pid, version, recording.tables.value(now))
                 tree.seq += 1
                 moment = tree.seq
                 # One that was changed by hand stays what it was: a goal that has a rule for it makes it again.
@@ -322,6 +386,12 @@ class Session:
             # No rule made it last time and it is not what a rule made: it has become somebody's source.
             goal.products.discard(pid)
             self._discarded = True
+            return
+        by_hand = self._by_hand(pid, known, here)
+        if by_hand and pre == NO_VALUE and not self.request.kbuild:
+            self._taken.add(pid)
+            # It is there, older than every source: a rule with prerequisites makes it again. A rule or a step that
+            # makes it only where there is none leaves it alone, as with stock make.
             return
         if pre == NO_VALUE:
             tree.hide(pid)
@@ -354,6 +424,8 @@ class Session:
         )
         engine.forced = request.arguments.always_make or distrust
         engine.again = request.again
+        engine.altered = set(self._altered)
+        engine.mine = frozenset(p for path in self._keeper.mine if (p := tree.tables.path_ids.get(path)) is not None)
         engine.prints = self._asked_for_what_it_prints()
         return engine
 

@@ -2,6 +2,7 @@
 
 import os
 
+from hashmake import keep
 from hashmake.recording import Recording
 from hashmake.reports.last import load
 
@@ -25,6 +26,7 @@ def _lines(state: str, recording: Recording) -> list[str]:
         f"paths      {len(tables.paths)}, facts {len(tables.fact_kind) - 1}, results {recording.next_result - 1}",
         f"products   {sum(1 for v, _ in recording.products.values() if v)}, sources {len(recording.sources)}",
     ]
+    out += [f"yours      {os.fsdecode(path)}" for path, mine in sorted(keep.load(state).items()) if mine]
     for goal in recording.goals.values():
         roots = [recording.result(rid) for _digest, rid in goal.roots]
         steps = roots[-1].steps if roots and roots[-1] is not None else 0
