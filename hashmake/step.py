@@ -163,7 +163,8 @@ _COMPUTED = re.compile(
 )
 # Where a plain word can be a variable's name.
 _ARITHMETIC = re.compile(
-    rb"\(\(|\$\[|\blet\b|\$\{#?\w+\[|^[ \t]*\w+\[|\$\{\w+:[^-=?+}]|\b(?:declare|typeset|local|export|readonly)\s+(?:[-+]\w+\s+)*-\w*i"
+    rb"\(\(|\$\[|\blet\b|\$\{#?\w+\[|^[ \t]*\w+\[|\$\{\w+:[^-=?+}]|"
+    rb"\b(?:declare|typeset|local|export|readonly)\s+(?:[-+]\w+\s+)*-\w*i"
     rb"|(?:\btest\b|\[)[^;&|\n]*\s-[vR]\s|\[\[[^\n]*\s-(?:eq|ne|lt|le|gt|ge)\s",
     re.MULTILINE,
 )
