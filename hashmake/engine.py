@@ -415,7 +415,7 @@ class Engine:
         if running.kind != ROOT:
             if account.shell:
                 names |= steps.SHELL_READS
-            names |= steps.LOADER_READS
+            names |= steps.LIBC_READS
             result.env = self.recording.env_sets.number(environment.facts(names, running.cwd))
         result.full_env = self.recording.env_blocks.number(environment.block)
 

@@ -22,9 +22,10 @@ SHELL_READS: Names = frozenset(
     b"PATH CDPATH ENV BASH_ENV POSIXLY_CORRECT SHELLOPTS BASHOPTS BASH_COMPAT BASH_XTRACEFD PS4 IFS GLOBIGNORE GLOBSORT"
     b" EXECIGNORE FUNCNEST OPTIND".split()
 ) | {FUNCTIONS}
-LOADER_READS: Names = frozenset(
-    b"LD_LIBRARY_PATH LD_PRELOAD LD_AUDIT".split()
-)  # ld.so, before any library of ours is there
+# What ld.so and libc go by in any program, where no library of ours sees it.
+LIBC_READS: Names = frozenset(
+    b"LD_LIBRARY_PATH LD_PRELOAD LD_AUDIT POSIXLY_CORRECT GCONV_PATH LOCPATH NLSPATH TZDIR".split()
+)
 
 _JOBSERVER = re.compile(rb" ?--jobserver-(?:auth|fds)=\S+| ?-j\d*(?= |$)| ?-O\w*(?= |$)| ?--sync-mutex=\S+")
 _WORD = re.compile(rb"(?:[^ \\]|\\.)+", re.DOTALL)  # a blank in a value has a backslash before it
@@ -153,25 +154,52 @@ def key_of(kind: bytes, cwd: bytes, argv: list[bytes]) -> bytes:
 _REFERENCE = re.compile(rb"\$\{?#?([A-Za-z_][A-Za-z0-9_]*)")
 _TOKEN = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 _END = rb"\s*(?:$|[;&|)}`\n#<>]|\d[<>])"
+
+
+def _each(*patterns: tuple[bytes, bytes]) -> tuple[tuple[bytes, re.Pattern[bytes]], ...]:
+    """Patterns with what a text must hold for each: most texts hold none, and are long."""
+    return tuple((guard, re.compile(pattern, re.MULTILINE)) for guard, pattern in patterns)
+
+
 # Names made at run time, or all of them printed: then only the whole environment is safe.
-_COMPUTED = re.compile(
-    rb"(?<![\w-])(?:eval|compgen)(?![\w-])|\$\{!(?!\w+\[[@*]\]\})|@[PAaKk]\}"
-    rb"|(?:\btest\b|\[)[^;&|\n]*\s-[vR]\s+[\"']?\$"
-    rb"|(?:^|[\s;&|({`!])(?:set|(?:export|declare|typeset|readonly|local)(?:\s+[-+]\w+)*)" + _END + rb"|"
-    rb"\b(?:declare|typeset|local|export|readonly)\s+(?:[-+]\w+\s+)*-\w*[pn]|\bset\s+-o\s+posix" + _END,
-    re.MULTILINE,
+_COMPUTED = _each(
+    (b"eval", rb"eval(?<![\w-]eval)(?![\w-])"),
+    (b"compgen", rb"compgen"),
+    (b"${!", rb"\$\{!(?!\w+\[[@*]\]\})"),
+    (b"@", rb"@[PAaKk]\}"),
+    (b" -v", rb"(?:test|\[)[^;&|\n]*\s-v\s+[\"']?\$"),
+    (b" -R", rb"(?:test|\[)[^;&|\n]*\s-R\s+[\"']?\$"),
+    (b"((", rb"\(\([^)]*(?:\$\(|`|\$\{[^}]*\}[\w$]|[\w}]\$[\w{])"),
+    (b"set", rb"set(?<![^\s;&|({`!]set)(?:\s+-o\s+posix)?" + _END),
+    *(
+        (word, word + rb"(?<![\w-]" + word + rb")(?:(?:\s+[-+]\w+)*" + _END + rb"|\s+(?:[-+]\w+\s+)*-\w*[pn])")
+        for word in (b"export", b"declare", b"typeset", b"readonly", b"local")
+    ),
 )
 # Where a plain word can be a variable's name.
-_ARITHMETIC = re.compile(
-    rb"\(\(|\$\[|\blet\b|\$\{#?\w+\[|^[ \t]*\w+\[|\$\{\w+:[^-=?+}]|"
-    rb"\b(?:declare|typeset|local|export|readonly)\s+(?:[-+]\w+\s+)*-\w*i"
-    rb"|(?:\btest\b|\[)[^;&|\n]*\s-[vR]\s|\[\[[^\n]*\s-(?:eq|ne|lt|le|gt|ge)\s",
-    re.MULTILINE,
+_ARITHMETIC = _each(
+    (b"((", rb"\(\("),
+    (b"$[", rb"\$\["),
+    (b"let", rb"let(?<!\wlet)\b"),
+    (b"${", rb"\$\{(?:#?\w+\[|\w+:[^-=?+}])"),
+    (b"[", rb"^[ \t]*\w+\["),
+    (b"[[", rb"\[\[[^\n]*\s-(?:eq|ne|lt|le|gt|ge)\s"),
+    (b" -v", rb"(?:test|\[)[^;&|\n]*\s-v\s"),
+    (b" -R", rb"(?:test|\[)[^;&|\n]*\s-R\s"),
+    *(
+        (word, word + rb"\s+(?:[-+]\w+\s+)*-\w*i")
+        for word in (b"export", b"declare", b"typeset", b"readonly", b"local")
+    ),
 )
-# A tilde where a word, or a value, can begin.
-_TILDE = re.compile(rb"(?:^|[\s=:;&|<>(){},`!+?-])~", re.MULTILINE)
-# cd without a directory, or with one that may turn out to be no word at all.
-_CD_HOME = re.compile(rb"\bcd\b(?:\s+-\S*)*(?:" + _END + rb"|\s+[$`])", re.MULTILINE)
+# A tilde where a word, or a value, can begin; cd without a directory, or with one that may turn out to be no word.
+_HOME = _each(
+    (b"~", rb"~(?<![^\s=:;&|<>(){},`!+?-]~)"),
+    (b"cd", rb"cd(?<!\wcd)(?:\s+-\S*)*(?:" + _END + rb"|\s+[$`])"),
+)
+
+
+def _any(patterns: tuple[tuple[bytes, re.Pattern[bytes]], ...], text: bytes) -> bool:
+    return any(guard in text and pattern.search(text) for guard, pattern in patterns)
 
 
 def variables_in(text: bytes) -> set[bytes]:
@@ -180,12 +208,12 @@ def variables_in(text: bytes) -> set[bytes]:
     Not among them: SHELL_READS, which every shell can.
     """
     text = text.replace(b"\\\n", b" ")
-    if _COMPUTED.search(text):
+    if _any(_COMPUTED, text):
         return {WHOLE}
     names = set(_REFERENCE.findall(text))
-    if _TILDE.search(text) or _CD_HOME.search(text):
+    if _any(_HOME, text):
         names.add(b"HOME")
-    if _ARITHMETIC.search(text):
+    if _any(_ARITHMETIC, text):
         names.update(_TOKEN.findall(text))
         names.add(EXPRESSIONS)
     return names

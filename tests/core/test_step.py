@@ -88,6 +88,10 @@ def test_our_preload_is_taken_out_and_others_stay() -> None:
         (b"if true; then export; fi", {WHOLE}),
         (b"declare -p X", {WHOLE}),
         (b"make --eval-me x", set()),
+        (b"echo $(($(echo N) + 1))", {WHOLE}),
+        (b"echo $((${p}_N))", {WHOLE}),
+        (b"set", {WHOLE}),
+        (b"cdset x; reset; offset", set()),
     ],
 )
 def test_a_shell_text_names_the_variables_it_can_use(text: bytes, names: set[bytes]) -> None:
