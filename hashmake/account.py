@@ -6,6 +6,7 @@ that was not there before and is not there after is a temporary, and is neither 
 """
 
 import os
+import stat
 from collections.abc import Callable
 from posixpath import dirname
 
@@ -260,26 +261,28 @@ class Accountant:
     def _environ(self, account: Account, _program: bytes, _variables: dict[bytes, bytes]) -> None:
         account.names.add(steps.WHOLE)
 
-    def _script(self, account: Account, path: bytes, variables: dict[bytes, bytes]) -> None:
+    def _script(self, account: Account, path: bytes, _variables: dict[bytes, bytes]) -> None:
         account.shell = True
         version = self._disk.content(path)
         key = (path, version)
         names = self._scripts.get(key)
         if names is None:
-            names = self._scripts[key] = frozenset(self._script_names(path, variables))
+            names = self._scripts[key] = frozenset(self._script_names(path))
         account.names |= names
 
-    def _script_names(self, path: bytes, variables: dict[bytes, bytes]) -> set[bytes]:
+    def _script_names(self, path: bytes) -> set[bytes]:
         try:
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                return {steps.WHOLE}  # a pipe gives its text only once, and may have no writer any more
             with open(path, "rb") as script:
                 text = script.read(_SCRIPT_MAX + 1)
         except OSError:
             return {steps.WHOLE}
-        return {steps.WHOLE} if len(text) > _SCRIPT_MAX else steps.variables_in(text, variables)
+        return {steps.WHOLE} if len(text) > _SCRIPT_MAX else steps.variables_in(text)
 
-    def _text(self, account: Account, text: bytes, variables: dict[bytes, bytes]) -> None:
+    def _text(self, account: Account, text: bytes, _variables: dict[bytes, bytes]) -> None:
         account.shell = True
-        account.names |= steps.variables_in(text, variables)
+        account.names |= steps.variables_in(text)
 
     def _host(self, account: Account, name: bytes, _variables: dict[bytes, bytes]) -> None:
         tree = self._tree

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from hashmake import database, kbuild, nullcheck, place
+from hashmake import database, kbuild, nullcheck, piped, place
 from hashmake.errors import EXIT_INTERNAL, Damaged, StateUnusable
 from hashmake.goal import goal_key, input_digest
 from hashmake.makeargs import MakeArguments
@@ -24,6 +24,7 @@ class Request:
     kbuild      whether the makefiles are Kbuild's
     configured  where the tree's own products go; another place than `out` for a module that lies elsewhere
     query     goals are named, and nothing but what they print is to be seen
+    texts     digests of makefiles that are no files; descriptors: where make reads them
     again     keys of steps that run though they are current (`hashmake verify`)
     progress  who watches; None: whoever fits standard error
     """
@@ -41,6 +42,8 @@ class Request:
         state_dir = state_dir or os.environ.get("HASHMAKE_STATE_DIR")
         self.place = place.choose(self.out, state_dir)
         self.state = StateDirectory(self.place.path)
+        self.texts: list[bytes] = []
+        self.descriptors: list[int] = []
         self.key = goal_key(self.arguments, self.where, self.out)
         self.inputs = self.digest()
         self.quiet = drop_in or self.arguments.silent
@@ -50,11 +53,32 @@ class Request:
         self.again: frozenset[bytes] = frozenset()
         self.progress: Progress | None = None
 
+    def take_texts(self) -> None:
+        """Read the makefiles that come through a descriptor: the same goal, whatever they say, but other inputs."""
+        makefiles = self.arguments.makefiles
+        for at, makefile in enumerate(makefiles):
+            fd = piped.descriptor(makefile)
+            if fd is not None:
+                makefiles[at] = "-"
+                self.texts.append(piped.take(fd))
+                self.descriptors.append(fd)
+            elif piped.gives_once(os.path.join(self.where, makefile)):
+                self.texts.append(os.urandom(16))
+        if self.texts:
+            self.key = goal_key(self.arguments, self.where, self.out)
+            self.inputs = self.digest()
+
+    def rewind(self) -> None:
+        """Before make is started."""
+        for fd in self.descriptors:
+            piped.rewind(fd)
+
     def digest(self) -> bytes:
         """Of everything that may change the result and is no file."""
         where = os.fsencode(self.where)
         printing = kbuild.PRINTING if self.kbuild else frozenset[str]()
-        return input_digest(self.arguments, os.fsencode(self.make or ""), dict(os.environb), where, printing)
+        make = os.fsencode(self.make or "")
+        return input_digest(self.arguments, make, dict(os.environb), where, printing, self.texts)
 
     def key_at(self, here: str, there: str) -> bytes:
         """The key of the same goal where directory `here` is called `there`."""
@@ -98,6 +122,7 @@ def run(words: list[str], state_dir: str | None = None, drop_in: bool = False) -
     if "HASHMAKE_RUN" in os.environ:
         # A recipe called us: its steps are traced already.
         return plain_make(request)
+    request.take_texts()
     if request.arguments.question:
         return _question(request)
     if request.arguments.dry_run and request.state.exists():
@@ -116,6 +141,7 @@ def plain_make(request: Request) -> int:
     """Become make; returns only when there is none."""
     sys.stdout.flush()
     sys.stderr.flush()
+    request.rewind()
     if request.make is not None:
         os.execv(request.make, ["make", *request.words])
     return EXIT_INTERNAL

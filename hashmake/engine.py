@@ -471,8 +471,8 @@ class Engine:
         names = account.names
         if running.kind != ROOT:
             if account.shell:
-                names.add(b"PATH")
-            names.add(b"LD_LIBRARY_PATH")
+                names |= steps.SHELL_READS
+            names |= steps.LIBC_READS
             result.env = self.recording.env_sets.number(environment.facts(names, running.cwd))
         result.full_env = self.recording.env_blocks.number(environment.block)
 

@@ -40,14 +40,24 @@ def _makefiles(arguments: MakeArguments, where: str) -> list[str]:
 
 
 def input_digest(
-    arguments: MakeArguments, make: bytes, environ: dict[bytes, bytes], where: bytes, printing: frozenset[str]
+    arguments: MakeArguments,
+    make: bytes,
+    environ: dict[bytes, bytes],
+    where: bytes,
+    printing: frozenset[str],
+    texts: list[bytes],
 ) -> bytes:
     """Digest of the rest of the request: make, variables, options that matter, the environment, how -f is spelt.
 
     printing  variables that only change what is printed
+    texts     digests of makefiles that are no files
     """
     variables = [v for v in arguments.variables if v.partition("=")[0] not in printing]
-    words = [make, *(os.fsencode(w) for w in [*variables, "", *arguments.meaning, "", *arguments.makefiles, ""])]
+    words = [
+        make,
+        *(os.fsencode(w) for w in [*variables, "", *arguments.meaning, "", *arguments.makefiles, ""]),
+        *texts,
+    ]
     for name in sorted(environ):
         if name in MEANINGLESS or (name == b"PWD" and environ[name] == where) or name.startswith(b"HASHMAKE_"):
             continue

@@ -20,11 +20,27 @@ _ALWAYS_EVALUATE = frozenset("d p".split())
 _ALWAYS_EVALUATE_LONG = frozenset("debug print-data-base trace".split())
 
 
+def name_of(word: str) -> str:
+    """The variable that a word NAME=VALUE, NAME:=VALUE, NAME+=VALUE ... is about."""
+    return word.partition("=")[0].rstrip(":+?!").strip()
+
+
+def by_name(words: list[str]) -> list[str]:
+    """Words for variables, in an order that says no more than make hears in theirs.
+
+    What is said of one name stays in its order: A=1 A=2 is not A=2 A=1. Where a value is expanded at once (:= and !=),
+    or the name is, it depends on all that stand before it.
+    """
+    if any(w.partition("=")[0][-1:] in (":", "!") or "$" in w.partition("=")[0] for w in words):
+        return list(words)
+    return sorted(words, key=name_of)
+
+
 class MakeArguments:
     """What the words after `build` say.
 
     goals        in the order given
-    variables    NAME=VALUE words, sorted
+    variables    NAME=VALUE words, sorted by name
     directories  arguments of -C, in order
     makefiles    arguments of -f, in order
     meaning      option words that may change what is made, in order (not: -j, -s, -k, -w, -O)
@@ -60,7 +76,7 @@ class MakeArguments:
                 self._long(word[2:], rest)
             else:
                 self._short(word[1:], rest)
-        self.variables.sort()
+        self.variables = by_name(self.variables)
 
     def _operand(self, word: str) -> None:
         if "=" in word:
@@ -133,7 +149,7 @@ class MakeArguments:
     def variable(self, name: str) -> str | None:
         """The value of a variable given on the command line."""
         for word in reversed(self.variables):
-            if word.partition("=")[0].rstrip(":+?!") == name:
+            if name_of(word) == name:
                 return word.partition("=")[2]
         return None
 

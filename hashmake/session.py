@@ -446,6 +446,7 @@ class Session:
         block = b"\0".join(k + b"=" + v for k, v in os.environb.items())
         argv = [os.fsencode(request.make or "make"), b"make", *map(os.fsencode, words)]
         root = engine.start(ROOT, request.key, cwd, argv, engine.environment(block), None)
+        request.rewind()
         began = time.monotonic()
         code = supervisor.run_make(request.make or "make", ["make", *words], dict(os.environ), root)
         if code > 128 and not supervisor.signals:

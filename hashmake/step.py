@@ -9,13 +9,26 @@ from collections.abc import Callable
 
 from hashmake import digest
 from hashmake.goal import MEANINGLESS
+from hashmake.makeargs import by_name
 
 Names = frozenset[bytes]
 
 SHELLS: Names = frozenset(b"sh dash bash ksh mksh zsh ash".split())
 WHOLE = b"*"  # stands for the whole environment in a set of environment facts
+EXPRESSIONS = b"(("  # in a set of names: the values of these are expressions, which name others
+FUNCTIONS = b"BASH_FUNC_*"  # stands for all functions that a bash exported
+# What a shell goes by though no text names it. Few environments have more of these than PATH.
+SHELL_READS: Names = frozenset(
+    b"PATH CDPATH ENV BASH_ENV POSIXLY_CORRECT SHELLOPTS BASHOPTS BASH_COMPAT BASH_XTRACEFD PS4 IFS GLOBIGNORE GLOBSORT"
+    b" EXECIGNORE FUNCNEST OPTIND".split()
+) | {FUNCTIONS}
+# What ld.so and libc go by in any program, where no library of ours sees it.
+LIBC_READS: Names = frozenset(
+    b"LD_LIBRARY_PATH LD_PRELOAD LD_AUDIT POSIXLY_CORRECT GCONV_PATH LOCPATH NLSPATH TZDIR".split()
+)
 
 _JOBSERVER = re.compile(rb" ?--jobserver-(?:auth|fds)=\S+| ?-j\d*(?= |$)| ?-O\w*(?= |$)| ?--sync-mutex=\S+")
+_WORD = re.compile(rb"(?:[^ \\]|\\.)+", re.DOTALL)  # a blank in a value has a backslash before it
 _OUTPUT_FLAGS = b"swkj"  # printing and keep-going never change what a step makes
 
 
@@ -26,11 +39,11 @@ def normal_makeflags(value: bytes, meaningless: Callable[[bytes], bool]) -> byte
         options, variables = b"", value[3:]
     options = _JOBSERVER.sub(b"", b" " + options).strip()
     words = options.split()
-    if words and not words[0].startswith(b"-"):
+    if words and not words[0].startswith(b"-") and b"=" not in words[0]:
         words[0] = bytes(c for c in words[0] if c not in _OUTPUT_FLAGS)
     words = [w for w in words if w and w not in (b"--no-print-directory", b"--print-directory", b"--no-silent")]
-    kept = [v for v in variables.split(b" ") if v and not meaningless(v.partition(b"=")[0])]
-    return b" ".join(words) + (b" -- " + b" ".join(sorted(kept)) if kept else b"")
+    kept = [v.decode("latin-1") for v in _WORD.findall(variables) if not meaningless(v.partition(b"=")[0])]
+    return b" ".join(words) + (b" -- " + " ".join(by_name(kept)).encode("latin-1") if kept else b"")
 
 
 def never(_name: bytes) -> bool:
@@ -51,6 +64,7 @@ class Environment:
         self.id = number
         kept: list[bytes] = []
         variables: dict[bytes, bytes] = {}
+        functions: list[bytes] = []
         for given in strings:
             string = given
             name, _, value = string.partition(b"=")
@@ -70,6 +84,10 @@ class Environment:
             elif name == b"MAKEOVERRIDES":
                 continue  # repeats what MAKEFLAGS says
             variables[name] = value
+            if name.startswith(b"BASH_FUNC_"):
+                functions.append(string)
+        if functions:
+            variables[FUNCTIONS] = digest.of_bytes(b"\0".join(sorted(functions))).hex().encode()
         self.block = b"\0".join(kept)
         self.variables = variables
         self._whole: dict[bytes, bytes] = {}
@@ -88,12 +106,24 @@ class Environment:
             return b"*=" + self.whole(cwd)
         get = self.variables.get
         out = []
+        if EXPRESSIONS in names:
+            names = self._in_expressions(names - {EXPRESSIONS})
         for name in sorted(names):
             if name in MEANINGLESS or name == b"PWD":
                 continue
             value = get(name)
             out.append(name if value is None else name + b"=" + value)
         return b"\0".join(out)
+
+    def _in_expressions(self, names: set[bytes]) -> set[bytes]:
+        """These names, and those that their values name: N=M+1 makes $((N)) depend on M."""
+        found: set[bytes] = set()
+        rest = names
+        while rest:
+            found |= rest
+            values = (self.variables.get(name, b"") for name in rest)
+            rest = {token for value in values for token in _TOKEN.findall(value)} - found
+        return found
 
     def difference(self, facts: bytes, cwd: bytes) -> bytes | None:
         """The first variable in which these facts do not hold here; None when all hold."""
@@ -121,22 +151,69 @@ def key_of(kind: bytes, cwd: bytes, argv: list[bytes]) -> bytes:
 
 # ---- which variables a shell text can use -------------------------------------------------------------------------
 
-_REFERENCE = re.compile(rb"\$\{?[#!]?([A-Za-z_][A-Za-z0-9_]*)")
+_REFERENCE = re.compile(rb"\$\{?#?([A-Za-z_][A-Za-z0-9_]*)")
 _TOKEN = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
+_END = rb"\s*(?:$|[;&|)}`\n#<>]|\d[<>])"
+
+
+def _each(*patterns: tuple[bytes, bytes]) -> tuple[tuple[bytes, re.Pattern[bytes]], ...]:
+    """Patterns with what a text must hold for each: most texts hold none, and are long."""
+    return tuple((guard, re.compile(pattern, re.MULTILINE)) for guard, pattern in patterns)
+
+
 # Names made at run time, or all of them printed: then only the whole environment is safe.
-_COMPUTED = re.compile(
-    rb"(?:^|[\s;&|(`{])eval\s|\$\{!(?!\w+\[[@*]\]\})|(?:^|[;&|(\n])\s*(?:set|export|declare|typeset|readonly)(?:\s+-p)?\s*(?:$|[;&|)\n>])"
+_COMPUTED = _each(
+    (b"eval", rb"eval(?<![\w-]eval)(?![\w-])"),
+    (b"compgen", rb"compgen"),
+    (b"${!", rb"\$\{!(?!\w+\[[@*]\]\})"),
+    (b"@", rb"@[PAaKk]\}"),
+    (b" -v", rb"(?:test|\[)[^;&|\n]*\s-v\s+[\"']?\$"),
+    (b" -R", rb"(?:test|\[)[^;&|\n]*\s-R\s+[\"']?\$"),
+    (b"((", rb"\(\([^)]*(?:\$\(|`|\$\{[^}]*\}[\w$]|[\w}]\$[\w{])"),
+    (b"set", rb"set(?<![^\s;&|({`!]set)(?:\s+-o\s+posix)?" + _END),
+    *(
+        (word, word + rb"(?<![\w-]" + word + rb")(?:(?:\s+[-+]\w+)*" + _END + rb"|\s+(?:[-+]\w+\s+)*-\w*[pn])")
+        for word in (b"export", b"declare", b"typeset", b"readonly", b"local")
+    ),
 )
-_ARITHMETIC = re.compile(rb"\(\(|\blet\b|\btest\s+-v\b|\[\s+-v\b")
+# Where a plain word can be a variable's name.
+_ARITHMETIC = _each(
+    (b"((", rb"\(\("),
+    (b"$[", rb"\$\["),
+    (b"let", rb"let(?<!\wlet)\b"),
+    (b"${", rb"\$\{(?:#?\w+\[|\w+:[^-=?+}])"),
+    (b"[", rb"^[ \t]*\w+\["),
+    (b"[[", rb"\[\[[^\n]*\s-(?:eq|ne|lt|le|gt|ge)\s"),
+    (b" -v", rb"(?:test|\[)[^;&|\n]*\s-v\s"),
+    (b" -R", rb"(?:test|\[)[^;&|\n]*\s-R\s"),
+    *(
+        (word, word + rb"\s+(?:[-+]\w+\s+)*-\w*i")
+        for word in (b"export", b"declare", b"typeset", b"readonly", b"local")
+    ),
+)
+# A tilde where a word, or a value, can begin; cd without a directory, or with one that may turn out to be no word.
+_HOME = _each(
+    (b"~", rb"~(?<![^\s=:;&|<>(){},`!+?-]~)"),
+    (b"cd", rb"cd(?<!\wcd)(?:\s+-\S*)*(?:" + _END + rb"|\s+[$`])"),
+)
 
 
-def variables_in(text: bytes, known: dict[bytes, bytes]) -> set[bytes]:
-    """Names of variables that a shell running this text can look up; {WHOLE} when they can't be told."""
-    if b"$" not in text and not _ARITHMETIC.search(text) and not _COMPUTED.search(text):
-        return set()
-    if _COMPUTED.search(text):
+def _any(patterns: tuple[tuple[bytes, re.Pattern[bytes]], ...], text: bytes) -> bool:
+    return any(guard in text and pattern.search(text) for guard, pattern in patterns)
+
+
+def variables_in(text: bytes) -> set[bytes]:
+    """Names of variables that a shell running this text can look up, EXPRESSIONS; {WHOLE} when they can't be told.
+
+    Not among them: SHELL_READS, which every shell can.
+    """
+    text = text.replace(b"\\\n", b" ")
+    if _any(_COMPUTED, text):
         return {WHOLE}
     names = set(_REFERENCE.findall(text))
-    if _ARITHMETIC.search(text):
-        names.update(name for name in _TOKEN.findall(text) if name in known)
+    if _any(_HOME, text):
+        names.add(b"HOME")
+    if _any(_ARITHMETIC, text):
+        names.update(_TOKEN.findall(text))
+        names.add(EXPRESSIONS)
     return names

@@ -102,7 +102,7 @@ char **hm_env_fix(char *const env[], bool drop, void *room) {
 
 /* ---- what programs ask ---- */
 static void asked(const char *name) {
-    if (hm.state != HM_ON || !name || hm_starts(name, "LD_") || hm_starts(name, "HASHMAKE_") || hm_starts(name, "MALLOC_")) return;
+    if (hm.state != HM_ON || !name || hm_same(name, "LD_PRELOAD") || hm_starts(name, "HASHMAKE_") || hm_starts(name, "MALLOC_")) return;
     hm_emit_text(HM_GETENV, name, hm_len(name));
 }
 

@@ -33,6 +33,8 @@ static int open_begin(struct hm_open *o, int dirfd, const char *path, int flags)
         o->tty = false;
         if (path && *path == '/' && (flags & O_ACCMODE) != O_WRONLY) {
             o->tty = hm_same(path, "/dev/tty");
+            if (hm.shell && (hm_same(path, "/dev/stdin") || hm_starts(path, "/dev/fd/") || hm_starts(path, "/proc/self/fd/")) && hm_on())
+                hm_kind_unread();
             if (names_host(path) && hm_on()) hm_emit_text(HM_HOST, "uname", 5);
         }
         return 0;

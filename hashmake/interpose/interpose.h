@@ -165,6 +165,7 @@ const char *hm_env_make(void);
 void hm_name_program(void);             /* make, a shell, one that takes all of environ */
 void hm_kind_object(const char *name);  /* an object with this file name is loaded */
 void hm_kind_start(int argc, char **argv); /* ... that depends on the arguments */
+void hm_kind_unread(void);              /* ... that runs a text nobody else will see */
 void hm_kind_exit(void);                /* ... that shows at the end */
 
 /* ---- hidden entries below a directory that goes or moves (hidden.c) ---- */

@@ -41,6 +41,13 @@ static bool takes_whole(const char *base) {
     return false;
 }
 
+/* The program goes by a text that nobody will have read: any variable may be in it. */
+void hm_kind_unread(void) {
+    static bool told;
+    if (!told) hm_emit_text(HM_ENVIRON, hm.program, hm_len(hm.program));
+    told = true;
+}
+
 static void whole(void) {
     if (whole_environment) return;
     whole_environment = true;
@@ -129,7 +136,12 @@ static bool asks_environ(int argc, char **argv) {
 }
 
 void hm_kind_start(int argc, char **argv) {
-    if (is_printenv && argc > 1) is_printenv = false; /* it asks for single names */
+    if (is_printenv) /* it goes through environ for single names */
+        for (int i = 1; i < argc; i++)
+            if (argv[i][0] != '-') {
+                is_printenv = false;
+                hm_emit_text(HM_GETENV, argv[i], hm_len(argv[i]));
+            }
     if (is_awk && asks_environ(argc, argv)) whole();
 }
 

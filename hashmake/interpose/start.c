@@ -102,33 +102,54 @@ bool hm_start(void) {
     return true;
 }
 
-/* The text after -c; NULL when the shell reads a script. */
-static const char *shell_text(int argc, char **argv) {
-    bool asked = false;
+struct shell {
+    const char *text;   /* after -c */
+    const char *script; /* the file to run */
+    bool home;          /* a login or interactive shell: it reads what lies in the home directory */
+};
+
+/* With neither a text nor a script the shell reads its commands from standard input. */
+static struct shell shell_words(int argc, char **argv) {
+    struct shell s = {.home = argc && argv[0][0] == '-'};
+    bool asked = false, input = false;
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
-        if (a[0] == '+' || (a[0] == '-' && a[1] == '-')) continue;
-        if (a[0] != '-') return asked ? a : NULL;
+        bool last = hm_same(a, "-") || hm_same(a, "--");
+        if (last) i++;
+        if (last || (a[0] != '-' && a[0] != '+')) {
+            const char *word = i < argc ? argv[i] : NULL;
+            if (asked) s.text = word;
+            if (!asked && !input) s.script = word;
+            break;
+        }
+        if (a[1] == '-') {
+            s.home |= hm_starts(a, "--login");
+            i += hm_same(a, "--rcfile") || hm_same(a, "--init-file");
+            continue;
+        }
         bool takes_word = false;
         for (const char *c = a + 1; *c; c++) {
-            asked |= *c == 'c';
-            takes_word |= *c == 'o';
+            asked |= *c == 'c' && *a == '-';
+            input |= *c == 's';
+            s.home |= *c == 'l' || *c == 'i';
+            takes_word |= *c == 'o' || *c == 'O';
         }
         i += takes_word;
     }
-    return NULL;
+    return s;
 }
 
 __attribute__((constructor)) static void start(int argc, char **argv) {
     if (!hm_on()) return;
     hm_kind_start(argc, argv);
-    const char *text = hm.shell ? shell_text(argc, argv) : NULL;
-    if (!text) return;
-    size_t n = hm_len(text);
-    if (n <= HM_TEXT_MAX)
-        hm_emit_text(HM_TEXT, text, n);
-    else
-        hm_emit_text(HM_ENVIRON, hm.program, hm_len(hm.program));
+    if (!hm.shell) return;
+    struct shell s = shell_words(argc, argv);
+    size_t n = s.text ? hm_len(s.text) : 0;
+    if (s.home || hm_starts(hm_base(hm.program), "zsh")) hm_emit_text(HM_GETENV, "HOME", 4);
+    if (s.text ? n > HM_TEXT_MAX : !s.script)
+        hm_kind_unread(); /* text that is on no command line and in no file */
+    else if (s.text)
+        hm_emit_text(HM_TEXT, s.text, n);
 }
 
 __attribute__((destructor)) static void end(void) {
