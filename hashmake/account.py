@@ -255,7 +255,7 @@ class Accountant:
 
     def _script_names(self, path: bytes, variables: dict[bytes, bytes]) -> set[bytes]:
         try:
-            with open(path, "rb") as script:
+            with digest.open_plain(path) as script:
                 text = script.read(_SCRIPT_MAX + 1)
         except OSError:
             return {steps.WHOLE}

@@ -114,6 +114,10 @@ def plain_make(request: Request) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     if request.make is not None:
+        import signal
+
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores them, and exec would hand that on
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         os.execv(request.make, ["make", *request.words])
     return EXIT_INTERNAL
 

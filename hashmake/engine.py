@@ -334,7 +334,7 @@ class Engine:
         paths: set[bytes] = set()
         for other in self.running.values():
             if other.account is not account and not other.account.make:
-                for record in TraceFile(other.trace.path).records(final=False):
+                for record in TraceFile(other.trace.path).so_far():
                     if record[:1] in (trace.WRITE, trace.MOVEDIR_TO):
                         paths.add(record[1:])
         return paths

@@ -6,8 +6,27 @@ import sys
 _USAGE = "hashmake: no command given; try `hashmake build` (make's arguments follow), or `hashmake --help`"
 
 
+def _streams() -> None:
+    """Where a standard stream is closed, nothing else may get its number: what we print would go there.
+
+    Closed on exec, so that make finds it as we did.
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)  # the lowest that is free: this one
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")
+
+
 def main() -> None:
     """Entry point of `hashmake`."""
+    _streams()
     words = sys.argv[1:]
     state_dir: str | None = None
     at = 0
@@ -43,6 +62,7 @@ def main() -> None:
 
 def hmake() -> None:
     """Entry point of `hmake`, the drop-in for make."""
+    _streams()
     _exit(sys.argv[1:], None, drop_in=True)
 
 

@@ -83,6 +83,14 @@ class TraceFile:
             self._fd = -1
         return records
 
+    def so_far(self) -> list[bytes]:
+        """The records from the beginning; nothing stays open, for any number of steps may be looked at so."""
+        self._offset = HEADER.size
+        try:
+            return self.records(final=False)
+        finally:
+            self.close()
+
     def remains(self) -> list[bytes]:
         """Every record of a step that is dead: also what comes after a hole, or after a call that never ended."""
         try:
