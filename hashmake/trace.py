@@ -3,7 +3,7 @@
 import os
 import struct
 
-VERSION = 6
+VERSION = 7
 MAGIC = 0x52544D48
 HEADER = struct.Struct("<IIQQIII20x")
 LOST, TIMES = 1, 2

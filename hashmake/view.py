@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import xxhash
 
-VERSION = 6
+VERSION = 7
 MAGIC = 0x57564D48
 TABLES = 10
 HEADER = struct.Struct(f"<IIQQQQQ{TABLES}Q")

@@ -10,7 +10,7 @@
 #define HM_EVENTS_H
 #include <stdint.h>
 
-#define HM_VERSION 6
+#define HM_VERSION 7
 
 /* ---- environment -------------------------------------------------------------------------------------------------
  * HASHMAKE_RUN   absolute path of the run directory of this build; it holds
@@ -40,13 +40,14 @@ struct hm_trace {
     uint32_t magic, version;
     uint64_t tail;     /* atomic: offset of the next free byte; starts at sizeof(struct hm_trace) */
     uint64_t limit;    /* atomic: bytes allocated */
-    uint32_t flags;    /* atomic: HM_LOST, HM_TIMES */
+    uint32_t flags;    /* atomic: HM_LOST, HM_TIMES, HM_UNWRITTEN */
     uint32_t expected; /* atomic: program images that an exec or spawn was about to start */
     uint32_t hello;    /* atomic: program images whose interposer came up; != expected: something ran unseen */
     uint32_t pad[5];
 };
 #define HM_LOST 1u
 #define HM_TIMES 2u /* set by the launcher: the times that all processes of this step see are logical, not only make's */
+#define HM_UNWRITTEN 4u /* set by the launcher of a step below: an echo that make believes written could not be written */
 
 /* Kinds. Paths are absolute, lexically normal ("." and "//" gone, ".." resolved the way the kernel would), their
  * directory part physical (no symbolic link in it; each link passed on the way is an 'l' record of its own), the last
