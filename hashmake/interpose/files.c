@@ -116,7 +116,7 @@ void hm_open_end(struct hm_open *o, int fd, int err) {
 }
 
 int hm_do_openat(int dirfd, const char *path, int flags, mode_t mode, int (*next)(int, const char *, int, ...)) {
-    struct hm_open o;
+    HM_OWN(struct hm_open, o);
     int err = hm_open_begin(&o, dirfd, path, flags);
     if (err) {
         errno = err;
@@ -128,7 +128,7 @@ int hm_do_openat(int dirfd, const char *path, int flags, mode_t mode, int (*next
 }
 
 static int do_open(const char *path, int flags, mode_t mode, int (*next)(const char *, int, ...)) {
-    struct hm_open o;
+    HM_OWN(struct hm_open, o);
     int err = hm_open_begin(&o, AT_FDCWD, path, flags);
     if (err) {
         errno = err;
@@ -194,7 +194,7 @@ HM_API int open_by_handle_at(int mount, struct file_handle *handle, int flags) {
 
 #define CREAT(name)                                      \
     HM_API int name(const char *path, mode_t mode) {     \
-        struct hm_open o;                                \
+        HM_OWN(struct hm_open, o);                       \
         int err = hm_open_begin(&o, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC); \
         if (err) {                                       \
             errno = err;                                 \
@@ -220,7 +220,7 @@ static bool shared_name(char *path, size_t size, const char *name) {
 }
 
 HM_API int shm_open(const char *name, int flags, mode_t mode) {
-    struct hm_open o;
+    HM_OWN(struct hm_open, o);
     char path[512];
     o.on = o.tty = false;
     o.begun = NULL;
@@ -235,7 +235,7 @@ HM_API int shm_open(const char *name, int flags, mode_t mode) {
 }
 
 HM_API int shm_unlink(const char *name) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     char path[512];
     bool on = shared_name(path, sizeof path, name) && hm_resolve(&p, AT_FDCWD, path);
     int r = NEXT(shm_unlink)(name);

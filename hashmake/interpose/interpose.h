@@ -73,14 +73,26 @@ pid_t hm_pid(void);   /* the real one, from the kernel */
 
 /* ---- paths (path.c) ---- */
 #define HM_PATH 4096
+#define HM_ROOM (HM_PATH + 320)
 struct hm_path {
     uint64_t hash, dirhash;
     size_t len;
     struct hm_entry *entry; /* the view's, or NULL */
     unsigned state;         /* HM_V_NONE unless the clean view is on */
     bool gone;              /* a link on the way is hidden: there is no such place */
-    char s[HM_PATH + 256];
+    char *s;                /* a room (below), taken when it is first needed, or NULL */
 };
+/* Threads may have stacks of 16 kB, and of that the program takes its part: text as long as a path lies in a room,
+ * never on the stack. */
+char *hm_room(void); /* HM_ROOM bytes, or NULL and the step is lost */
+void hm_room_over(char *room);
+static inline void hm_text_over(char **text) { if (*text) hm_room_over(*text), *text = NULL; }
+/* `path`: a struct hm_path, or one that begins with it. In a vfork child an exec must not leave a room taken: it would be
+ * the parent's, too. */
+static inline void hm_path_over(void *path) { hm_text_over(&((struct hm_path *)path)->s); }
+#define HM_OWN(type, name) __attribute__((cleanup(hm_path_over))) type name = {0}
+#define HM_TEXT_ROOM(name) __attribute__((cleanup(hm_text_over))) char *name = hm_room()
+static inline bool hm_has_room(struct hm_path *p) { return p->s || (p->s = hm_room()); }
 /* False: nothing to record (interposer off, /proc and the like, no path); the call goes ahead untouched. */
 bool hm_resolve(struct hm_path *p, int dirfd, const char *path);
 bool hm_resolve_fd(struct hm_path *p, int fd); /* the file behind a descriptor */
@@ -176,7 +188,7 @@ void hm_hidden_separated(const struct hm_path *directory); /* nothing hidden is 
 /* ---- listings (dirs.c) ---- */
 bool hm_dots(const char *name);                                     /* . and .. */
 bool hm_join(struct hm_path *p, size_t len, const char *name);      /* DIR/NAME settled in p, which holds DIR with this length */
-void hm_copy_path(struct hm_path *to, const struct hm_path *from);
+bool hm_copy_path(struct hm_path *to, const struct hm_path *from); /* false: no room */
 void hm_list(const char *path); /* lists the directory now, for the trace only */
 bool hm_entry_seen(const struct hm_path *dir, const char *name); /* true: hidden; else it is recorded */
 

@@ -26,7 +26,7 @@ static bool find_launcher(void) {
 }
 
 void hm_make_start(void) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     if (hm_resolve(&p, AT_FDCWD, hm.program)) hm_emit(HM_MAKE, &p);
     struct stat out;
     bool known = hm_sys_fstat(1, &out) == 0;
@@ -79,7 +79,7 @@ static bool starts(const char *path) {
 }
 
 bool hm_launches(const char *path) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     if (!launcher[0] || !path) return false;
     if (hm_resolve(&p, AT_FDCWD, path)) {
         if (p.state == HM_V_HIDDEN) return false; /* make has to hear that there is no such program */

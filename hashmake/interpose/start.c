@@ -18,7 +18,7 @@ pid_t hm_pid(void) {
 }
 
 static void read_path(const char *path) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     if (hm_resolve(&p, AT_FDCWD, path)) hm_emit(HM_READ, &p);
 }
 
