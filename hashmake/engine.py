@@ -58,6 +58,7 @@ class Engine:
     prints     this goal makes no files: steps that make none run for what they print
     interrupted  whether make has been told to end
     restart    something was found that only another evaluation can put right
+    library    the interposer, as LD_PRELOAD names it
     began      the tree's moment before the first step
     """
 
@@ -91,7 +92,7 @@ class Engine:
         self.began = tree.seq
         self._plugin = plugin
         self._run_dir = run_dir
-        self._library = library
+        self.library = library
         self._on_step = on_step
         self._accountant = Accountant(tree, disk, own_directory, self._in_flight)
         self._projector = Projector(recording, tree, disk, [Table(path, p, disk) for path, p in tables])
@@ -112,7 +113,7 @@ class Engine:
         found = self._environments.get(block)
         if found is None:
             found = steps.Environment(
-                len(self._environments), block.split(b"\0"), self._library, self._plugin.meaningless
+                len(self._environments), block.split(b"\0"), self.library, self._plugin.meaningless
             )
             self._environments[block] = found
         return found

@@ -1,6 +1,7 @@
 /* environ.c: the environment: what programs ask of it, and keeping our own variables in it across exec. */
 #include "interpose.h"
 
+#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,7 +46,7 @@ static bool right(const char *var, const char *value) {
 }
 
 const char *hm_env_make(void) {
-    return hm_env_get(environ, "HASHMAKE_MAKE");
+    return hm.make_name[0] ? hm.make_name : NULL;
 }
 
 size_t hm_env_room(char *const env[], bool drop) {
@@ -98,6 +99,51 @@ char **hm_env_fix(char *const env[], bool drop, void *room) {
     }
     now[n] = NULL;
     return now;
+}
+
+/* ---- not to be seen ----
+ * What a program prints or passes on of its environment must be what it would be without us: our entries go from environ
+ * once they are known, and come back when a program is started (above). Their text stays where the kernel put it, so that
+ * /proc/PID/environ still tells which build a process belongs to (strays.py). */
+static void strip_preload(char *var) {
+    const char *ours = ours_in(var + 11);
+    char *at = (char *)(uintptr_t)ours;
+    size_t n = hm_len(hm.library);
+    if (at > var + 11)
+        at--, n++; /* with the separator before it, or else after it */
+    else if (at[n])
+        n++;
+    memmove(at, at + n, hm_len(at + n) + 1);
+}
+
+static int go_program(struct dl_phdr_info *info, size_t size, void *arg) {
+    (void)size;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+        const char *note = (const char *)(info->dlpi_addr + h->p_vaddr);
+        if (h->p_type == PT_NOTE && h->p_memsz > 16 && memcmp(note + 12, "Go\0", 4) == 0) *(bool *)arg = true;
+    }
+    return 1; /* only the program itself */
+}
+
+void hm_env_hide(void) {
+    bool go = false;
+    if (!hm.library) return;
+    NEXT(dl_iterate_phdr)(go_program, &go);
+    if (go) return; /* starts programs by its own system calls: they would be lost to us */
+    char **to = environ;
+    for (char **from = environ; *from; from++) {
+        char *s = *from;
+        if (s[0] == 'H' && (hm_starts(s, "HASHMAKE_RUN=") || hm_starts(s, "HASHMAKE_STEP=") || hm_starts(s, "HASHMAKE_MAKE=") ||
+                            hm_starts(s, "HASHMAKE_RERUN=")))
+            continue;
+        if (s[0] == 'L' && hm_starts(s, "LD_PRELOAD=") && ours_in(s + 11)) {
+            if (hm_len(s + 11) == hm_len(hm.library)) continue;
+            strip_preload(s);
+        }
+        *to++ = s;
+    }
+    *to = NULL;
 }
 
 /* ---- what programs ask ---- */

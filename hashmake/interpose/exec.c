@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <wordexp.h>
 
 #include "sys.h"
 
@@ -288,21 +289,34 @@ HM_API int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *acts, in
     return NEXT(posix_spawn_file_actions_addopen)(acts, fd, path, flags, mode);
 }
 
-/* ---- shells started inside libc: environ goes to them as it is ---- */
+/* ---- shells started inside libc: environ goes to them as it is, so ours are put into it for that time ---- */
 static void shell_begins(void) {
     HM_OWN(struct starting, s);
     if (!hm_on()) return;
     begin(&s, AT_FDCWD, _PATH_BSHELL, 0);
     if (hm.hold) hm_make_flush();
-    if (hm_env_room(environ, false)) hm_unseen_here("unset");
 }
+
+#define SHELL_RUNS(type, call)                           \
+    char **before = environ, **during = NULL;            \
+    size_t room = hm_on() ? hm_env_room(environ, false) : 0; \
+    if (room) environ = during = hm_env_fix(environ, false, alloca(room)); \
+    type r = call;                                       \
+    if (during && environ == during) environ = before;   \
+    return r;
 
 HM_API int system(const char *command) {
     if (command) shell_begins();
-    return NEXT(system)(command);
+    SHELL_RUNS(int, NEXT(system)(command))
 }
 
 HM_API FILE *popen(const char *command, const char *mode) {
     shell_begins();
-    return NEXT(popen)(command, mode);
+    SHELL_RUNS(FILE *, NEXT(popen)(command, mode))
+}
+
+/* For the commands in it. */
+HM_API int wordexp(const char *words, wordexp_t *out, int flags) {
+    if (!(flags & WRDE_NOCMD)) shell_begins();
+    SHELL_RUNS(int, NEXT(wordexp)(words, out, flags))
 }

@@ -55,6 +55,7 @@ struct hm_process {
     char run[256];
     char stepname[24];
     char program[1024]; /* /proc/self/exe */
+    char make_name[1024];
 };
 extern struct hm_process hm;
 bool hm_start(void);
@@ -172,7 +173,8 @@ extern char **environ;
 size_t hm_env_room(char *const env[], bool drop); /* bytes needed for a repaired environment; 0: it is fine as it is */
 char **hm_env_fix(char *const env[], bool drop, void *room);
 const char *hm_env_get(char *const env[], const char *name);
-const char *hm_env_make(void);
+const char *hm_env_make(void); /* the make that the build was started with, or NULL */
+void hm_env_hide(void);
 
 /* ---- what kind of program this is (kind.c) ---- */
 void hm_name_program(void);             /* make, a shell, one that takes all of environ */
