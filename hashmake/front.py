@@ -1,9 +1,28 @@
 """The fast front: `build` and `hmake` go straight to the null check; every other verb is click's (cli.py)."""
 
+import io
 import os
 import sys
 
 _USAGE = "hashmake: no command given; try `hashmake build` (make's arguments follow), or `hashmake --help`"
+
+
+class _Errors(io.TextIOWrapper):
+    """Standard error: what can't be said (a full disk) is lost, and nothing else with it."""
+
+    def write(self, text: str, /) -> int:
+        """All of it, or nothing."""
+        try:
+            return super().write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        """As far as that is possible."""
+        try:
+            super().flush()
+        except OSError:
+            pass
 
 
 def _streams() -> None:
@@ -17,11 +36,11 @@ def _streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)  # the lowest that is free: this one
     if sys.stdin is None:
-        sys.stdin = open(os.devnull, encoding="utf-8")
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    errors = sys.stderr.buffer if sys.stderr is not None else os.fdopen(2, "wb", closefd=False)
+    sys.stderr = _Errors(errors, encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
 def main() -> None:
@@ -66,12 +85,24 @@ def hmake() -> None:
     _exit(sys.argv[1:], None, drop_in=True)
 
 
+def _flushed(code: int) -> int:
+    """The exit status, once what we printed is out: make's own where it is not."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        print("make: write error: stdout", file=sys.stderr)
+        return code or 1
+    return code
+
+
 def _exit(words: list[str], state_dir: str | None, drop_in: bool) -> None:
     from hashmake import build
 
     try:
         code = build.run(words, state_dir, drop_in)
-        sys.stdout.flush()
+        code = _flushed(code)
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:

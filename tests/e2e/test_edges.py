@@ -1,4 +1,4 @@
-"""Where a build meets its surroundings: closed streams, fifos, few descriptors, odd places; and what must not be seen."""
+"""Where a build meets its surroundings: closed streams, fifos, few descriptors, odd places; what must not be seen."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_what_a_step_prints_of_its_environment_is_not_ours(pair: Callable[[str],
 
 def test_what_shells_inside_libc_start_is_still_seen(pair: Callable[[str], Pair]) -> None:
     """system and popen pass on environ as it is, and ours is not in there."""
-    trees = pair("out: ; awk 'BEGIN { system(\"cat in\"); \"cat in\" | getline x; print x }' > out\n")
+    trees = pair('out: ; awk \'BEGIN { system("cat in"); "cat in" | getline x; print x }\' > out\n')
     for text in ("1\n", "2\n"):
         trees.write("in", text)
         ours, _stock = trees.build()
