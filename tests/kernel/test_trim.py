@@ -1,7 +1,7 @@
 """Linux 6.1 with trimmed exports: the failure that hashmake began with, and what changes of needed symbols run.
 
-HASHMAKE_KERNEL_TRIES says how often the failure is tried in each way. CI makes it happen once; changes of needed symbols
-and coarse times take long: they are asked for by `tests/run --long`.
+HASHMAKE_KERNEL_TRIES says how often the failure is tried in each way. CI makes it happen once; changes of needed
+symbols and coarse times take long: they are asked for by `tests/run --long`.
 """
 
 from __future__ import annotations
