@@ -242,6 +242,7 @@ class Session:
             supervisor = Supervisor(engine, run_dir, os.fsdecode(engine.library), lambda: self._save(engine))
             try:
                 code, root = self._run_make(engine, supervisor)
+                engine.restart |= view.full
                 self._finish(engine, root, code, first_contact and not recording.sources)
             finally:
                 supervisor.close()

@@ -27,12 +27,13 @@ static bool names_host(const char *path) {
 
 static int open_begin(struct hm_open *o, int dirfd, const char *path, int flags) {
     o->flags = flags;
-    o->absent = o->tty = false;
+    o->absent = o->tty = o->block = false;
     o->on = hm_resolve(&o->path, dirfd, path);
     if (!o->on) {
         o->tty = false;
         if (path && *path == '/' && (flags & O_ACCMODE) != O_WRONLY) {
             o->tty = hm_same(path, "/dev/tty");
+            o->block = hm_on() && !(flags & O_PATH) && hm_env_block(path);
             if (names_host(path) && hm_on()) hm_emit_text(HM_HOST, "uname", 5);
         }
         return 0;
@@ -99,6 +100,7 @@ static void opened(struct hm_open *o, int fd) {
 
 static void open_end(struct hm_open *o, int fd, int err) {
     if (!o->on) {
+        if (o->block && fd >= 0) hm_env_opened(fd);
         if (o->tty && fd >= 0) hm.tty = fd; /* bash opens it each time it starts: only reading counts (reach.c) */
         return;
     }
@@ -222,7 +224,7 @@ static bool shared_name(char *path, size_t size, const char *name) {
 HM_API int shm_open(const char *name, int flags, mode_t mode) {
     HM_OWN(struct hm_open, o);
     char path[512];
-    o.on = o.tty = false;
+    o.on = o.tty = o.block = false;
     o.begun = NULL;
     int err = shared_name(path, sizeof path, name) ? hm_open_begin(&o, AT_FDCWD, path, flags) : 0;
     if (err) {

@@ -139,7 +139,7 @@ void hm_tell(uint8_t type, const char *payload, size_t len); /* and wait for the
 struct hm_open {
     struct hm_path path;
     int flags;
-    bool on, absent, tty;
+    bool on, absent, tty, block; /* block: an environment as the kernel keeps it */
     char *begun;
 };
 int hm_open_begin(struct hm_open *o, int dirfd, const char *path, int flags); /* errno to fail with, or 0 */
@@ -175,6 +175,8 @@ char **hm_env_fix(char *const env[], bool drop, void *room);
 const char *hm_env_get(char *const env[], const char *name);
 const char *hm_env_make(void); /* the make that the build was started with, or NULL */
 void hm_env_hide(void);
+bool hm_env_block(const char *path);    /* /proc/self/environ and the like */
+void hm_env_opened(int fd);             /* ... is open: what it shows is as without us */
 
 /* ---- what kind of program this is (kind.c) ---- */
 void hm_name_program(void);             /* make, a shell, one that takes all of environ */

@@ -140,6 +140,8 @@ DUMPS = {
     "system": "awk 'BEGIN { system(\"env\") }'",
     "popen": "awk 'BEGIN { while ((\"env\" | getline line) > 0) print line }'",
     "perl": "perl -e 'print \"$$_=$$ENV{$$_}\\n\" for keys %ENV'",
+    "block": "cat /proc/self/environ | tr '\\0' '\\n'",
+    "open": "perl -e 'open F, qq(/proc/$$$$/environ); local $$/ = qq(\\0); while (<F>) { chop; print qq($$_\\n) }'",
     "nested": "env -u HASHMAKE_RUN -u LD_PRELOAD sh -c 'sh -c env'",
 }
 
@@ -195,3 +197,18 @@ def test_it_works_from_any_directory(tmp_path: Path, place: str) -> None:
         os.utime(work / "in")
     assert "ran" in outs[0]
     assert not outs[1]
+
+
+def test_more_products_than_expected_are_no_end_of_it(tmp_path: Path) -> None:
+    """The view can't grow while it is in use: the build is evaluated once more, with a larger one."""
+    (tmp_path / "Makefile").write_text(
+        "all: $(addprefix c,$(shell seq 40))\na%: ; echo $* > $@\nb%: a% ; cp $< $@\nc%: b% ; cp $< $@\n.SECONDARY:\n"
+    )
+    script = "import sys, hashmake.view as v; v._LEAST = 16; from hashmake.front import main; main()"
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": tool.python_path()}
+    command = [tool.build_command()[0], "-c", script, "build", "-j4"]
+    for end in ("were current", "nothing changed"):
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert end in done.stderr
+    assert sorted((tmp_path / f"c{n}").read_text() for n in range(1, 41)) == sorted(f"{n}\n" for n in range(1, 41))
