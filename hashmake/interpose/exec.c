@@ -56,6 +56,19 @@ static void failed(struct starting *s) {
     if (s->image == HM_IMG_TRACED) expect(-1);
 }
 
+/* ld.so asked for the libraries that it would load, which is what ldd does, must not name ours: it is started without, and
+ * where it looks is not seen. */
+static void without_list(struct starting *s, char *const argv[], char *const env[]) {
+    bool lists = hm_env_get(env, "LD_TRACE_LOADED_OBJECTS") != NULL;
+    if (s->image != HM_IMG_TRACED) return;
+    if (!lists && argv && argv[0] && hm_starts(hm_base(s->path.s), "ld"))
+        for (char *const *a = argv + 1; *a && !lists; a++) lists = hm_same(*a, "--list");
+    if (!lists) return;
+    failed(s);
+    s->image = HM_IMG_FOREIGN;
+    hm_unseen("listing", s->path.s);
+}
+
 /* The environment with our variables in it; on the caller's stack when it has to be made. */
 #define ENVIRONMENT(now, env, image)                     \
     char *const *now = env;                              \
@@ -83,6 +96,7 @@ static int start(int dirfd, const char *path, char *const argv[], char *const en
         errno = err;
         return -1;
     }
+    without_list(&s, argv, env);
     if (HM_UNLIKELY(hm.reload)) hm_load_now();
     if (hm.hold) hm_make_flush();
     ENVIRONMENT(now, env, s.image)
@@ -254,6 +268,7 @@ static int spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t 
     HM_OWN(struct starting, s);
     int err = begin(&s, AT_FDCWD, path, 0);
     if (err) return err;
+    without_list(&s, argv, env);
     if (hm.hold) hm_make_flush();
     ENVIRONMENT(now, env, s.image)
     int r = NEXT(posix_spawn)(pid, path, acts, attr, argv, now);

@@ -154,6 +154,15 @@ def test_what_a_step_prints_of_its_environment_is_not_ours(pair: Callable[[str],
     trees.same("env.txt")
 
 
+def test_the_libraries_that_a_step_lists_are_not_ours(pair: Callable[[str], Pair]) -> None:
+    """A packaging step copied libhashmake.so."""
+    loader = "$$(ldd /bin/cat | grep -o '/[^ ]*ld-linux[^ ]*')"
+    trees = pair(f"libs: in ; (ldd /bin/cat; {loader} --list /bin/cat) | sed 's/ (0x.*//' | sort > $@\n")
+    for _ in range(2):
+        trees.build()
+        trees.same("libs")
+
+
 def test_what_shells_inside_libc_start_is_still_seen(pair: Callable[[str], Pair]) -> None:
     """system and popen pass on environ as it is, and ours is not in there."""
     trees = pair('out: ; awk \'BEGIN { system("cat in"); "cat in" | getline x; print x }\' > out\n')
