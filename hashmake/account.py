@@ -272,9 +272,7 @@ class Accountant:
 
     def _script_names(self, path: bytes) -> set[bytes]:
         try:
-            if not stat.S_ISREG(os.stat(path).st_mode):
-                return {steps.WHOLE}  # a pipe gives its text only once, and may have no writer any more
-            with open(path, "rb") as script:
+            with digest.open_plain(path) as script:
                 text = script.read(_SCRIPT_MAX + 1)
         except OSError:
             return {steps.WHOLE}

@@ -119,7 +119,7 @@ def run(words: list[str], state_dir: str | None = None, drop_in: bool = False) -
     if request.make is None:
         say("make: not found in PATH; install GNU make")
         return 127
-    if "HASHMAKE_RUN" in os.environ:
+    if inside():
         # A recipe called us: its steps are traced already.
         return plain_make(request)
     request.take_texts()
@@ -137,12 +137,25 @@ def run(words: list[str], state_dir: str | None = None, drop_in: bool = False) -
         return plain_make(request)
 
 
+def inside() -> bool:
+    """Whether a step of another build started us. The interposer hides that from the environment that programs see."""
+    try:
+        with open("/proc/thread-self/environ", "rb") as block:
+            return b"\0HASHMAKE_RUN=" in b"\0" + block.read()
+    except OSError:
+        return "HASHMAKE_RUN" in os.environ
+
+
 def plain_make(request: Request) -> int:
     """Become make; returns only when there is none."""
     sys.stdout.flush()
     sys.stderr.flush()
     request.rewind()
     if request.make is not None:
+        import signal
+
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores them, and exec would hand that on
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         os.execv(request.make, ["make", *request.words])
     return EXIT_INTERNAL
 

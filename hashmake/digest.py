@@ -11,10 +11,15 @@ A version is one of
 Times, owners and the other permission bits are no part of it: see docs/design.md, "What a version holds".
 """
 
+import errno
 import os
 import stat
+from typing import TYPE_CHECKING
 
 import xxhash
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 ABSENT = b""
 DIRECTORY = b"D"
@@ -41,12 +46,17 @@ def head_of(st: os.stat_result) -> bytes:
     return OTHER
 
 
-def of_file(path: bytes) -> tuple[bytes, os.stat_result | None]:
+def of_file(path: bytes, plain: bool = False) -> tuple[bytes, os.stat_result | None]:
     """The version behind path, links followed, and the stat taken before reading. Never raises for a missing file.
 
-    A file that can't be read for another reason than absence (EACCES) has version OTHER.
+    A file that can't be read for another reason than absence (EACCES) has version OTHER. `plain`: it was recorded as a
+    regular file, so that no look before the open is needed; what has taken its place can't block us.
     """
     try:
+        if not plain:
+            st = os.stat(path)
+            if not stat.S_ISREG(st.st_mode):
+                return head_of(st), st
         fd = os.open(path, _FLAGS)
     except OSError as error:
         return _unreadable(path, error)
@@ -66,6 +76,16 @@ def of_file(path: bytes) -> tuple[bytes, os.stat_result | None]:
         return OTHER, None
     finally:
         os.close(fd)
+
+
+def open_plain(path: bytes) -> "BinaryIO":
+    """Open a regular file for reading; OSError for anything else.
+
+    A fifo would make us wait for who writes to it, or take what is meant for a step; opening a device may do anything.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", os.fsdecode(path))
+    return os.fdopen(os.open(path, _FLAGS), "rb")
 
 
 def _unreadable(path: bytes, error: OSError) -> tuple[bytes, os.stat_result | None]:

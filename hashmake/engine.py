@@ -58,6 +58,7 @@ class Engine:
     prints     this goal makes no files: steps that make none run for what they print
     interrupted  whether make has been told to end
     restart    something was found that only another evaluation can put right
+    library    the interposer, as LD_PRELOAD names it
     began      the tree's moment before the first step
     altered    products that somebody changed by hand
     mine       paths that are a person's: a step that makes nothing else is not run
@@ -95,7 +96,7 @@ class Engine:
         self.began = tree.seq
         self._plugin = plugin
         self._run_dir = run_dir
-        self._library = library
+        self.library = library
         self._on_step = on_step
         self._accountant = Accountant(tree, disk, own_directory, self._in_flight)
         self._projector = Projector(recording, tree, disk, [Table(path, p, disk) for path, p in tables])
@@ -117,7 +118,7 @@ class Engine:
         found = self._environments.get(block)
         if found is None:
             found = steps.Environment(
-                len(self._environments), block.split(b"\0"), self._library, self._plugin.meaningless
+                len(self._environments), block.split(b"\0"), self.library, self._plugin.meaningless
             )
             self._environments[block] = found
         return found
@@ -370,7 +371,7 @@ class Engine:
         paths: set[bytes] = set()
         for other in self.running.values():
             if other.account is not account and not other.account.make:
-                for record in TraceFile(other.trace.path).records(final=False):
+                for record in TraceFile(other.trace.path).so_far():
                     if record[:1] in (trace.WRITE, trace.MOVEDIR_TO):
                         paths.add(record[1:])
         return paths

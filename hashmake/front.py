@@ -1,13 +1,51 @@
 """The fast front: `build` and `hmake` go straight to the null check; every other verb is click's (cli.py)."""
 
+import io
 import os
 import sys
 
 _USAGE = "hashmake: no command given; try `hashmake build` (make's arguments follow), or `hashmake --help`"
 
 
+class _Errors(io.TextIOWrapper):
+    """Standard error: what can't be said (a full disk) is lost, and nothing else with it."""
+
+    def write(self, text: str, /) -> int:
+        """All of it, or nothing."""
+        try:
+            return super().write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        """As far as that is possible."""
+        try:
+            super().flush()
+        except OSError:
+            pass
+
+
+def _streams() -> None:
+    """Where a standard stream is closed, nothing else may get its number: what we print would go there.
+
+    Closed on exec, so that make finds it as we did.
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)  # the lowest that is free: this one
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    errors = sys.stderr.buffer if sys.stderr is not None else os.fdopen(2, "wb", closefd=False)
+    sys.stderr = _Errors(errors, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
 def main() -> None:
     """Entry point of `hashmake`."""
+    _streams()
     words = sys.argv[1:]
     state_dir: str | None = None
     at = 0
@@ -43,7 +81,20 @@ def main() -> None:
 
 def hmake() -> None:
     """Entry point of `hmake`, the drop-in for make."""
+    _streams()
     _exit(sys.argv[1:], None, drop_in=True)
+
+
+def _flushed(code: int) -> int:
+    """The exit status, once what we printed is out: make's own where it is not."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        print("make: write error: stdout", file=sys.stderr)
+        return code or 1
+    return code
 
 
 def _exit(words: list[str], state_dir: str | None, drop_in: bool) -> None:
@@ -51,7 +102,7 @@ def _exit(words: list[str], state_dir: str | None, drop_in: bool) -> None:
 
     try:
         code = build.run(words, state_dir, drop_in)
-        sys.stdout.flush()
+        code = _flushed(code)
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:

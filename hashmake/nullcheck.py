@@ -54,7 +54,7 @@ def _first_other_content(paths: list[bytes], versions: list[bytes]) -> bytes | N
                 _size, path, version = large.pop()
             except IndexError:
                 return
-            if of_file(path)[0] != version:
+            if of_file(path, version[:1] == b"F")[0] != version:
                 differ.append(path)
 
     small = []
@@ -70,7 +70,7 @@ def _first_other_content(paths: list[bytes], versions: list[bytes]) -> bytes | N
         done.acquire()
         _thread.start_new_thread(_released_after, (work, done))
     for path, version in small:
-        if of_file(path)[0] != version:
+        if of_file(path, version[:1] == b"F")[0] != version:
             differ.append(path)
             break
     work()

@@ -63,7 +63,7 @@ def read_version(disk: Disk, path: bytes, version: bytes) -> bytes | None:
     if int.from_bytes(version[2:10], "little") > _LARGEST or disk.content(path) != version:
         return None
     try:
-        with open(path, "rb") as file:
+        with digest.open_plain(path) as file:
             data = file.read()
     except OSError:
         return None

@@ -1,6 +1,7 @@
 """A build that is not null: make evaluates in the clean view, the supervisor answers its steps, what ran is kept."""
 
 import os
+import re
 import time
 from collections import ChainMap
 
@@ -29,6 +30,7 @@ from hashmake.view import FOREIGN, HIDDEN, HIDE, SOURCE, TIME, View
 
 _MAX_RESTARTS = 3
 _MOST_LINES = 5  # about files of one kind
+_NOT_IN_PRELOAD = re.compile(r"[\s:;$]")
 
 
 class Opened:
@@ -139,6 +141,23 @@ def library_path() -> str:
     return os.path.join(os.path.dirname(os.path.abspath(__file__)), "interpose", "libhashmake.so")
 
 
+def loadable(run_dir: str) -> str:
+    """The interposer under a name that LD_PRELOAD can hold: one by which it lies in the run directory, if need be.
+
+    Spaces and colons separate the names in it, and ld.so replaces what begins with `$`. Raises StateUnusable.
+    """
+    path = library_path()
+    if not _NOT_IN_PRELOAD.search(path):
+        return path
+    place = os.path.join(run_dir, "lib")
+    if _NOT_IN_PRELOAD.search(place):
+        raise StateUnusable(f"{path}: LD_PRELOAD can't name it, nor {place}; install hashmake below another directory")
+    os.mkdir(place, 0o700)
+    for name in (os.path.basename(path), "hmstep"):
+        os.symlink(os.path.join(os.path.dirname(path), name), os.path.join(place, name))
+    return os.path.join(place, os.path.basename(path))
+
+
 class Session:
     """One evaluation by make.
 
@@ -182,7 +201,7 @@ class Session:
             tree = Tree(recording.tables, self._disk, recording.seq)
             self._show_all(tree, view)
             engine = self._engine(tree, run_dir, False)
-            supervisor = Supervisor(engine, run_dir, library_path(), lambda: None)
+            supervisor = Supervisor(engine, run_dir, os.fsdecode(engine.library), lambda: None)
             try:
                 return self._run_make(engine, supervisor)[0]
             finally:
@@ -229,9 +248,10 @@ class Session:
             self._own_up()
             self._prepare(tree, view)
             engine = self._engine(tree, run_dir, distrust)
-            supervisor = Supervisor(engine, run_dir, library_path(), lambda: self._save(engine))
+            supervisor = Supervisor(engine, run_dir, os.fsdecode(engine.library), lambda: self._save(engine))
             try:
                 code, root = self._run_make(engine, supervisor)
+                engine.restart |= view.full
                 self._finish(engine, root, code, first_contact and not recording.sources)
             finally:
                 supervisor.close()
@@ -419,7 +439,7 @@ class Session:
             self._own,
             self._places,
             self._plugin.tables(self._tables),
-            os.fsencode(library_path()),
+            os.fsencode(loadable(run_dir)),
             self._progress.step,
         )
         engine.forced = request.arguments.always_make or distrust

@@ -5,6 +5,7 @@ open a file of which a later version lies on the disk, ask for a moment and wait
 """
 
 import os
+import resource
 import select
 import signal
 import socket
@@ -87,6 +88,8 @@ class Supervisor:
         self._poll.register(self._listener.fileno(), select.EPOLLIN)
         self._severed: list[_Severed] = []
         self._dirty = False
+        self._deaf = False  # no descriptor was left for a new connection: they wait in the listener's queue
+        self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._committed = time.monotonic()
         self._unread = (_identity(1), _identity(os.devnull))
         self.signals = 0
@@ -113,6 +116,7 @@ class Supervisor:
         try:
             child = subprocess.Popen(command, executable=executable, env=env, close_fds=False)
             pids.append(child.pid)
+            self._more_descriptors()
             while child.poll() is None:
                 self._serve(0.5, reader)
             if child.returncode < 0:
@@ -128,6 +132,18 @@ class Supervisor:
             os.close(reader)
             os.close(writer)
         return child.returncode if child.returncode >= 0 else 128 - child.returncode
+
+    def _more_descriptors(self) -> None:
+        """Each step that runs takes some of ours; what make starts keeps the limit that we were started with."""
+        _soft, hard = self._limit
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            pass  # then it goes on with what there is
+
+    def _limit_again(self) -> None:
+        """In a child, before its exec."""
+        resource.setrlimit(resource.RLIMIT_NOFILE, self._limit)
 
     def _signalled(self, number: int, make: list[int]) -> None:
         """The terminal signals make too; a signal sent to us alone is handed on."""
@@ -145,7 +161,9 @@ class Supervisor:
     def _serve(self, timeout: float, wakeup: int) -> None:
         # Taken before the messages are read: where none is left, all that they had to say is there.
         left = [self._left(severed) for severed in self._severed]
-        for fd, _event in self._poll.poll(self._patience(timeout)):
+        ready = self._poll.poll(self._patience(timeout))
+        self._listen(True)
+        for fd, _event in ready:
             if fd == wakeup:
                 os.read(fd, 4096)
             elif fd == self._listener.fileno():
@@ -159,7 +177,7 @@ class Supervisor:
 
     def _patience(self, timeout: float) -> float:
         """How long to wait for messages: there may be something to save, or somebody to end."""
-        if self._severed:
+        if self._severed or self._deaf:
             return 0.01
         if self._dirty:
             return max(0.0, min(timeout, self._committed + _COMMIT_EVERY_S - time.monotonic()))
@@ -215,6 +233,9 @@ class Supervisor:
                 sock, _address = self._listener.accept()
             except (BlockingIOError, InterruptedError):
                 return
+            except OSError:  # no descriptor or no memory for it: it waits in the queue until others are done
+                self._listen(False)
+                return
             if _PEER.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[1] != os.geteuid():
                 sock.close()  # nobody else gets this far, unless somebody opened the run directory to them
                 continue
@@ -223,6 +244,12 @@ class Supervisor:
             self._poll.register(sock.fileno(), select.EPOLLIN)
             # The request usually is there already: saves one turn of the loop.
             self._readable(connection, flags=socket.MSG_DONTWAIT)
+
+    def _listen(self, on: bool) -> None:
+        """Whether to be told of connections that wait."""
+        if self._deaf == on:
+            self._deaf = not on
+            self._poll.modify(self._listener.fileno(), select.EPOLLIN if on else 0)
 
     def _readable(self, connection: _Connection, flags: int = socket.MSG_DONTWAIT) -> None:
         try:
@@ -352,7 +379,14 @@ class Supervisor:
         arguments = [launcher, running.kind + b"-", *running.argv]
         out = subprocess.DEVNULL if running.kind == SHELL else None
         try:
-            process = subprocess.Popen(arguments, env=env, cwd=running.cwd, stdin=subprocess.DEVNULL, stdout=out)
+            process = subprocess.Popen(  # one thread only, so that a preexec_fn is safe
+                arguments,
+                env=env,
+                cwd=running.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                preexec_fn=self._limit_again,  # noqa: PLW1509
+            )
         except OSError:
             self._engine.running.pop(running.number, None)
             self._engine.restart = True

@@ -3,10 +3,10 @@
 import os
 import struct
 
-VERSION = 7
+VERSION = 8
 MAGIC = 0x52544D48
 HEADER = struct.Struct("<IIQQIII20x")
-LOST, TIMES, KEEP = 1, 2, 4
+LOST, TIMES, KEEP = 1, 2, 8
 
 READ = b"r"
 ABSENT = b"n"
@@ -82,6 +82,14 @@ class TraceFile:
             os.close(self._fd)
             self._fd = -1
         return records
+
+    def so_far(self) -> list[bytes]:
+        """The records from the beginning; nothing stays open, for any number of steps may be looked at so."""
+        self._offset = HEADER.size
+        try:
+            return self.records(final=False)
+        finally:
+            self.close()
 
     def remains(self) -> list[bytes]:
         """Every record of a step that is dead: also what comes after a hole, or after a call that never ended."""

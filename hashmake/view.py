@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import xxhash
 
-VERSION = 7
+VERSION = 8
 MAGIC = 0x57564D48
 TABLES = 10
 HEADER = struct.Struct(f"<IIQQQQQ{TABLES}Q")
@@ -19,6 +19,7 @@ HIDE, TIME = 1, 2
 HIDDEN, PRESENT, LIVE, AHEAD, SOURCE, FOREIGN = 1, 2, 3, 4, 5, 6
 TIME_BASE = 1_200_000_000
 _DIRECTORY_SLOTS = 1 << 14
+_LEAST = 1 << 19
 _ENTRY = struct.Struct("<QQ")
 _SEQ = struct.Struct("<Q")
 _SEQ_AT = 16
@@ -32,15 +33,17 @@ def path_hash(path: bytes) -> int:
 class View:
     """The table's only writer (but for LIVE, which the interposer sets).
 
-    `tables`: paths of which it counts who reads them.
+    `tables`: paths of which it counts who reads them. `full`: there was no room for a path that nobody expected; it is
+    as if it had no entry, and the build has to be evaluated again, with a larger table.
     """
 
     def __init__(self, file: bytes, expected: int, flags: int, seq: int, tables: Sequence[bytes] = ()) -> None:
-        capacity = 1 << 19
+        capacity = _LEAST
         while capacity < expected * 4:
             capacity *= 2
         self._mask = capacity - 1
         self._room = capacity // 2
+        self.full = False
         self._slots: dict[bytes, int] = {}
         size = HEADER.size + capacity * 16 + _DIRECTORY_SLOTS * 8
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -61,7 +64,8 @@ class View:
             _SEQ.pack_into(self._map, at + 8, seq << 3 | state)
             return
         if len(self._slots) >= self._room:
-            raise OverflowError("more products in one build than the view has room for; run the same command again")
+            self.full = True
+            return
         key = path_hash(path)
         slot = key & self._mask
         table = self._map

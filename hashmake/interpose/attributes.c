@@ -33,7 +33,7 @@ static int end(struct change *c, char kind, int r) {
 #define CHANGE(name, params, dirfd, follow, kind, ...)   \
     int name params;                                     \
     HM_API int name params {                             \
-        struct change c;                                 \
+        HM_OWN(struct change, c);                        \
         int err = begin(&c, dirfd, path, follow);        \
         if (err) {                                       \
             errno = err;                                 \
@@ -54,13 +54,13 @@ CHANGE(lutimes, (const char *path, const struct timeval t[2]), AT_FDCWD, false, 
 
 /* Calls on an open file: its name is asked from the kernel, and only if the call succeeded. */
 static int fd_end(int fd, char kind, int r) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     if (r == 0 && hm_resolve_fd(&p, fd)) hm_emit(kind, &p);
     return r;
 }
 
 HM_API int utimensat(int fd, const char *path, const struct timespec t[2], int flags) {
-    struct change c;
+    HM_OWN(struct change, c);
     int err = begin(&c, fd, path, FOLLOW);
     if (err) {
         errno = err;
@@ -71,7 +71,7 @@ HM_API int utimensat(int fd, const char *path, const struct timespec t[2], int f
 }
 
 HM_API int futimesat(int fd, const char *path, const struct timeval t[2]) {
-    struct change c;
+    HM_OWN(struct change, c);
     int err = begin(&c, fd, path, true);
     if (err) {
         errno = err;
@@ -102,7 +102,7 @@ FD_CHANGE(fremovexattr, (int fd, const char *k), HM_CHMOD, fd, k)
 /* Cutting a file to some length keeps what was before it; cutting it to nothing does not. */
 #define TRUNCATE(name, type)                             \
     HM_API int name(const char *path, type length) {     \
-        struct change c;                                 \
+        HM_OWN(struct change, c);                        \
         int err = begin(&c, AT_FDCWD, path, true);       \
         if (err) {                                       \
             errno = err;                                 \
@@ -116,7 +116,7 @@ TRUNCATE(truncate, off_t)
 TRUNCATE(truncate64, off64_t)
 
 HM_API int chdir(const char *path) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     bool on = hm_resolve(&p, AT_FDCWD, path);
     int err = on ? hm_gate(&p, HM_LOOKING) : 0;
     if (err) {

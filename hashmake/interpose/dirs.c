@@ -15,6 +15,7 @@ struct stream {
     struct hm_path path;
 };
 static struct stream streams[STREAMS];
+static char stream_rooms[STREAMS][HM_ROOM];
 
 static struct stream *stream_of(DIR *dir) {
     for (int i = 0; i < STREAMS; i++)
@@ -22,9 +23,11 @@ static struct stream *stream_of(DIR *dir) {
     return NULL;
 }
 
-void hm_copy_path(struct hm_path *to, const struct hm_path *from) {
+bool hm_copy_path(struct hm_path *to, const struct hm_path *from) {
+    if (!hm_has_room(to)) return false;
     memcpy(to, from, offsetof(struct hm_path, s));
     memcpy(to->s, from->s, from->len + 1);
+    return true;
 }
 
 static void stream_opened(DIR *dir, const struct hm_path *p) {
@@ -32,6 +35,7 @@ static void stream_opened(DIR *dir, const struct hm_path *p) {
     for (int i = 0; i < STREAMS; i++) {
         DIR *none = NULL;
         if (!__atomic_compare_exchange_n(&streams[i].dir, &none, busy, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) continue;
+        streams[i].path.s = stream_rooms[i];
         hm_copy_path(&streams[i].path, p);
         streams[i].begun = false;
         __atomic_store_n(&streams[i].dir, dir, __ATOMIC_RELEASE);
@@ -66,7 +70,8 @@ bool hm_dots(const char *name) {
 
 bool hm_entry_seen(const struct hm_path *dir, const char *name) {
     if (hm_dots(name)) return false;
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
+    if (!hm_has_room(&p)) return false;
     memcpy(p.s, dir->s, dir->len);
     if (!hm_join(&p, dir->len, name)) return false;
     if (p.state == HM_V_HIDDEN) return true;
@@ -75,7 +80,7 @@ bool hm_entry_seen(const struct hm_path *dir, const char *name) {
 }
 
 HM_API DIR *opendir(const char *path) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     bool on = hm_resolve(&p, AT_FDCWD, path);
     int err = on ? hm_gate(&p, HM_LOOKING) : 0;
     if (err) {
@@ -99,7 +104,7 @@ INSIDE(opendir);
 
 HM_API DIR *fdopendir(int fd) {
     DIR *dir = NEXT(fdopendir)(fd);
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     if (dir && hm_resolve_fd(&p, fd)) stream_opened(dir, &p);
     return dir;
 }
@@ -136,7 +141,7 @@ static const struct hm_path *reading(DIR *dir, struct hm_path *room) {
 
 #define READDIR(name, type)                              \
     HM_API struct type *name(DIR *dir) {                 \
-        struct hm_path room;                             \
+        HM_OWN(struct hm_path, room);                    \
         const struct hm_path *p = reading(dir, &room);   \
         for (;;) {                                       \
             int before = errno;                          \
@@ -156,7 +161,7 @@ READDIR(readdir64, dirent64)
 #define READDIR_R(name, type)                            \
     int name(DIR *dir, struct type *entry, struct type **result); \
     HM_API int name(DIR *dir, struct type *entry, struct type **result) { \
-        struct hm_path room;                             \
+        HM_OWN(struct hm_path, room);                    \
         const struct hm_path *p = reading(dir, &room);   \
         for (;;) {                                       \
             int err = NEXT(name)(dir, entry, result);    \
@@ -186,7 +191,7 @@ static ssize_t filter(const struct hm_path *dir, char *buf, ssize_t n) {
 }
 
 HM_API ssize_t getdents64(int fd, void *buf, size_t size) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     bool on = hm_resolve_fd(&p, fd);
     if (on) hm_emit(HM_LIST, &p);
     for (;;) {
@@ -199,14 +204,14 @@ HM_API ssize_t getdents64(int fd, void *buf, size_t size) {
 INSIDE(getdents64);
 
 void hm_list(const char *path) {
-    char buf[4096] __attribute__((aligned(8)));
-    struct hm_path p;
-    if (!hm_resolve(&p, AT_FDCWD, path) || hm_follow(&p) != 0) return;
+    HM_TEXT_ROOM(buf);
+    HM_OWN(struct hm_path, p);
+    if (!buf || !hm_resolve(&p, AT_FDCWD, path) || hm_follow(&p) != 0) return;
     int fd = hm_sys_open(p.s, O_RDONLY | O_DIRECTORY);
     if (fd < 0) return;
     hm_emit(HM_LIST, &p);
     long n;
-    while ((n = hm_sys(SYS_getdents64, fd, buf, sizeof buf, 0)) > 0) filter(&p, buf, n);
+    while ((n = hm_sys(SYS_getdents64, fd, buf, HM_PATH, 0)) > 0) filter(&p, buf, n);
     if (n == 0) hm_emit(HM_LISTED, &p);
     hm_sys_close(fd);
 }

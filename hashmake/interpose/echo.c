@@ -52,6 +52,10 @@ void hm_make_flush(void) {
     held_fd = -1;
 }
 
+void hm_echo_failed(void) {
+    if (__atomic_load_n(&hm.trace->flags, __ATOMIC_ACQUIRE) & HM_UNWRITTEN) stdout->_flags |= 0x20; /* _IO_ERR_SEEN: ferror() */
+}
+
 static bool qualifies(const char *s, size_t n) {
     return n > 1 && n < MOST && s[n - 1] == '\n';
 }

@@ -1,8 +1,10 @@
 /* environ.c: the environment: what programs ask of it, and keeping our own variables in it across exec. */
 #include "interpose.h"
 
+#include <link.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "sys.h"
 
@@ -45,7 +47,7 @@ static bool right(const char *var, const char *value) {
 }
 
 const char *hm_env_make(void) {
-    return hm_env_get(environ, "HASHMAKE_MAKE");
+    return hm.make_name[0] ? hm.make_name : NULL;
 }
 
 size_t hm_env_room(char *const env[], bool drop) {
@@ -98,6 +100,90 @@ char **hm_env_fix(char *const env[], bool drop, void *room) {
     }
     now[n] = NULL;
     return now;
+}
+
+/* ---- not to be seen ----
+ * What a program prints or passes on of its environment must be what it would be without us: our entries go from environ
+ * once they are known, and come back when a program is started (above). Their text stays where the kernel put it, so that
+ * /proc/PID/environ still tells which build a process belongs to (strays.py). */
+static void strip_preload(char *var) {
+    const char *ours = ours_in(var + 11);
+    char *at = (char *)(uintptr_t)ours;
+    size_t n = hm_len(hm.library);
+    if (at > var + 11)
+        at--, n++; /* with the separator before it, or else after it */
+    else if (at[n])
+        n++;
+    memmove(at, at + n, hm_len(at + n) + 1);
+}
+
+static int go_program(struct dl_phdr_info *info, size_t size, void *arg) {
+    (void)size;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+        const char *note = (const char *)(info->dlpi_addr + h->p_vaddr);
+        if (h->p_type == PT_NOTE && h->p_memsz > 16 && memcmp(note + 12, "Go\0", 4) == 0) *(bool *)arg = true;
+    }
+    return 1; /* only the program itself */
+}
+
+static bool is_ours(const char *s) {
+    return s[0] == 'H' && (hm_starts(s, "HASHMAKE_RUN=") || hm_starts(s, "HASHMAKE_STEP=") || hm_starts(s, "HASHMAKE_MAKE=") ||
+                           hm_starts(s, "HASHMAKE_RERUN="));
+}
+
+/* False: nothing is left of it. */
+static bool without_us(char *s) {
+    if (is_ours(s)) return false;
+    if (s[0] != 'L' || !hm_starts(s, "LD_PRELOAD=") || !ours_in(s + 11)) return true;
+    if (hm_len(s + 11) == hm_len(hm.library)) return false;
+    strip_preload(s);
+    return true;
+}
+
+void hm_env_hide(void) {
+    bool go = false;
+    if (!hm.library) return;
+    NEXT(dl_iterate_phdr)(go_program, &go);
+    if (go) return; /* starts programs by its own system calls: they would be lost to us */
+    char **to = environ;
+    for (char **from = environ; *from; from++)
+        if (without_us(*from)) *to++ = *from;
+    *to = NULL;
+}
+
+bool hm_env_block(const char *path) {
+    if (!hm_starts(path, "/proc/")) return false;
+    path += 6;
+    if (hm_starts(path, "self/")) return hm_same(path + 5, "environ"); /* thread-self is how our own programs ask */
+    const char *end = path + strspn(path, "0123456789");
+    return end > path && hm_same(end, "/environ");
+}
+
+#define BLOCK (4ul << 20)
+void hm_env_opened(int fd) {
+    hm_emit_text(HM_ENVIRON, hm.program, hm_len(hm.program));
+    /* What a shell opens is for a program that it then becomes, and with an exec the kernel's file turns empty. */
+    if (!hm.library || hm.shell) return;
+    long flags = hm_sys(SYS_fcntl, fd, F_GETFD, 0, 0), n, size = 0, kept = 0;
+    int shown = (int)hm_sys(SYS_memfd_create, "environ", MFD_CLOEXEC, 0, 0);
+    char *block = hm_sys_mmap(BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+    if (shown >= 0 && block) {
+        while ((n = hm_sys(SYS_pread64, fd, block + size, BLOCK - 1 - (size_t)size, size)) > 0) size += n;
+        for (long at = 0; at < size;) {
+            size_t len = hm_len(block + at);
+            if (without_us(block + at)) {
+                size_t now = hm_len(block + at);
+                memmove(block + kept, block + at, now + 1);
+                kept += (long)now + 1;
+            }
+            at += (long)len + 1;
+        }
+        hm_sys(SYS_pwrite64, shown, block, kept, 0);
+        hm_sys(SYS_dup3, shown, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0, 0);
+    }
+    if (shown >= 0) hm_sys_close(shown);
+    if (block) hm_sys_munmap(block, BLOCK);
 }
 
 /* ---- what programs ask ---- */

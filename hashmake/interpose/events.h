@@ -10,7 +10,7 @@
 #define HM_EVENTS_H
 #include <stdint.h>
 
-#define HM_VERSION 7
+#define HM_VERSION 8
 
 /* ---- environment -------------------------------------------------------------------------------------------------
  * HASHMAKE_RUN   absolute path of the run directory of this build; it holds
@@ -40,14 +40,15 @@ struct hm_trace {
     uint32_t magic, version;
     uint64_t tail;     /* atomic: offset of the next free byte; starts at sizeof(struct hm_trace) */
     uint64_t limit;    /* atomic: bytes allocated */
-    uint32_t flags;    /* atomic: HM_LOST, HM_TIMES */
+    uint32_t flags;    /* atomic: HM_LOST, HM_TIMES, HM_UNWRITTEN */
     uint32_t expected; /* atomic: program images that an exec or spawn was about to start */
     uint32_t hello;    /* atomic: program images whose interposer came up; != expected: something ran unseen */
     uint32_t pad[5];
 };
 #define HM_LOST 1u
-#define HM_KEEP 4u  /* in HM_M_RUN only: keep what the step prints; somebody reads it, and a later build repeats it */
+#define HM_KEEP 8u  /* in HM_M_RUN only: keep what the step prints; somebody reads it, and a later build repeats it */
 #define HM_TIMES 2u /* set by the launcher: the times that all processes of this step see are logical, not only make's */
+#define HM_UNWRITTEN 4u /* set by the launcher of a step below: an echo that make believes written could not be written */
 
 /* Kinds. Paths are absolute, lexically normal ("." and "//" gone, ".." resolved the way the kernel would), their
  * directory part physical (no symbolic link in it; each link passed on the way is an 'l' record of its own), the last
@@ -83,7 +84,7 @@ struct hm_trace {
                           the HM_READ. Arguments beyond HM_READER_MAX bytes are left out, with a last 1 to show it */
 #define HM_READER_MAX 4000u
 #define HM_UNSEEN '!'  /* WHY:PROGRAM the step can't be followed: static, setuid, 32bit, network, socket, terminal,
-                          io_uring, chroot, background, noread (executable but not readable) */
+                          io_uring, chroot, background, noread (executable but not readable), listing (ldd) */
 
 /* ---- view --------------------------------------------------------------------------------------------------------
  * The clean view: an open-addressing table, linear probing, keyed by XXH64(path, seed 0) (0 is stored as 1), paths as

@@ -11,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <wordexp.h>
 
 #include "sys.h"
 
 struct starting {
-    enum hm_image image;
     struct hm_path path;
+    enum hm_image image;
 };
 
 static void expect(int n) {
@@ -27,8 +28,8 @@ static void expect(int n) {
 static bool resolve(struct hm_path *p, int dirfd, const char *path, int flags) {
     if (flags & AT_EMPTY_PATH && path && !*path) return hm_resolve_fd(p, dirfd);
     if (!path || !hm_starts(path, "/proc/")) return hm_resolve(p, dirfd, path);
-    char target[HM_PATH];
-    long r = hm_sys_readlink(path, target, sizeof target - 1);
+    HM_TEXT_ROOM(target);
+    long r = target ? hm_sys_readlink(path, target, HM_PATH - 1) : 0;
     if (r <= 0) return false;
     target[r] = 0;
     return target[0] == '/' && hm_resolve(p, AT_FDCWD, target);
@@ -55,6 +56,19 @@ static void failed(struct starting *s) {
     if (s->image == HM_IMG_TRACED) expect(-1);
 }
 
+/* ld.so asked for the libraries that it would load, which is what ldd does, must not name ours: it is started without, and
+ * where it looks is not seen. */
+static void without_list(struct starting *s, char *const argv[], char *const env[]) {
+    bool lists = hm_env_get(env, "LD_TRACE_LOADED_OBJECTS") != NULL;
+    if (s->image != HM_IMG_TRACED) return;
+    if (!lists && argv && argv[0] && hm_starts(hm_base(s->path.s), "ld"))
+        for (char *const *a = argv + 1; *a && !lists; a++) lists = hm_same(*a, "--list");
+    if (!lists) return;
+    failed(s);
+    s->image = HM_IMG_FOREIGN;
+    hm_unseen("listing", s->path.s);
+}
+
 /* The environment with our variables in it; on the caller's stack when it has to be made. */
 #define ENVIRONMENT(now, env, image)                     \
     char *const *now = env;                              \
@@ -76,15 +90,17 @@ static int start(int dirfd, const char *path, char *const argv[], char *const en
         return dirfd == AT_FDCWD && !flags ? NEXT(execve)(path, argv, env) : NEXT(execveat)(dirfd, path, argv, env, flags);
     bool plain = dirfd == AT_FDCWD && !flags;
     if (plain && hm_make_child() && hm_launches(path)) return launch(path, argv, env);
-    struct starting s;
+    HM_OWN(struct starting, s);
     int err = begin(&s, dirfd, path, flags);
     if (err) {
         errno = err;
         return -1;
     }
+    without_list(&s, argv, env);
     if (HM_UNLIKELY(hm.reload)) hm_load_now();
     if (hm.hold) hm_make_flush();
     ENVIRONMENT(now, env, s.image)
+    hm_path_over(&s);
     int r = plain ? NEXT(execve)(path, argv, now) : NEXT(execveat)(dirfd, path, argv, now, flags);
     failed(&s);
     return r;
@@ -110,7 +126,7 @@ HM_API int fexecve(int fd, char *const argv[], char *const env[]) {
 
 /* ---- search along PATH ---- */
 static bool there(const char *path) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     if (!hm_resolve(&p, AT_FDCWD, path)) return true;
     if (hm_gate(&p, HM_READING)) return false;
     struct stat st;
@@ -121,15 +137,23 @@ static bool there(const char *path) {
 
 struct search {
     const char *next, *file;
-    size_t len;
-    char path[HM_PATH];
+    size_t len, room;
+    char *path; /* on the caller's stack: no longer than the longest candidate, and still there in an exec */
 };
 
-static void search_begin(struct search *s, const char *file) {
+/* The room that is needed for s->path. */
+static size_t search_begin(struct search *s, const char *file) {
     s->file = file;
     s->len = strlen(file);
     s->next = hm_env_get(environ, "PATH");
     if (!s->next) s->next = "/bin:/usr/bin"; /* confstr(_CS_PATH) */
+    size_t longest = 0;
+    for (const char *dir = s->next, *end; dir; dir = *end ? end + 1 : NULL) {
+        end = strchrnul(dir, ':');
+        if ((size_t)(end - dir) > longest) longest = (size_t)(end - dir);
+    }
+    s->room = longest + s->len + 2 < HM_PATH ? longest + s->len + 2 : HM_PATH;
+    return s->room;
 }
 
 /* The next candidate that is there, in s->path. */
@@ -138,7 +162,7 @@ static bool search_next(struct search *s) {
         const char *dir = s->next, *end = strchrnul(dir, ':');
         size_t n = (size_t)(end - dir);
         s->next = *end ? end + 1 : NULL;
-        if (n + s->len + 2 > sizeof s->path) continue;
+        if (n + s->len + 2 > s->room) continue;
         memcpy(s->path, dir, n);
         if (n) s->path[n++] = '/';
         memcpy(s->path + n, s->file, s->len + 1);
@@ -175,7 +199,7 @@ static int search_and_start(const char *file, char *const argv[], char *const en
     }
     struct search s;
     bool denied = false;
-    search_begin(&s, file);
+    s.path = alloca(search_begin(&s, file));
     errno = ENOENT;
     while (search_next(&s)) {
         start_or_script(s.path, argv, env);
@@ -241,9 +265,10 @@ static int spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t 
                  char *const argv[], char *const env[]) {
     if (!hm_on()) return NEXT(posix_spawn)(pid, path, acts, attr, argv, env);
     if (hm.make && hm_launches(path)) return launch_spawn(pid, path, acts, attr, argv, env);
-    struct starting s;
+    HM_OWN(struct starting, s);
     int err = begin(&s, AT_FDCWD, path, 0);
     if (err) return err;
+    without_list(&s, argv, env);
     if (hm.hold) hm_make_flush();
     ENVIRONMENT(now, env, s.image)
     int r = NEXT(posix_spawn)(pid, path, acts, attr, argv, now);
@@ -261,7 +286,7 @@ HM_API int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_act
     if (!hm_on()) return NEXT(posix_spawnp)(pid, file, acts, attr, argv, env);
     if (strchr(file, '/')) return spawn(pid, file, acts, attr, argv, env);
     struct search s;
-    search_begin(&s, file);
+    s.path = alloca(search_begin(&s, file));
     while (search_next(&s))
         if (hm_sys(SYS_faccessat, AT_FDCWD, s.path, X_OK, 0) == 0) return spawn(pid, s.path, acts, attr, argv, env);
     ENVIRONMENT(now, env, HM_IMG_OTHER)
@@ -270,7 +295,7 @@ HM_API int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_act
 
 /* What a file action will open in the child is told here: inside libc nothing can be seen. */
 HM_API int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *acts, int fd, const char *path, int flags, mode_t mode) {
-    struct hm_open o;
+    HM_OWN(struct hm_open, o);
     if (hm_open_begin(&o, AT_FDCWD, path, flags) == 0 && o.on) {
         struct stat st;
         bool works = (flags & O_CREAT) || hm_sys_stat(o.path.s, &st, 0) == 0;
@@ -279,21 +304,34 @@ HM_API int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *acts, in
     return NEXT(posix_spawn_file_actions_addopen)(acts, fd, path, flags, mode);
 }
 
-/* ---- shells started inside libc: environ goes to them as it is ---- */
+/* ---- shells started inside libc: environ goes to them as it is, so ours are put into it for that time ---- */
 static void shell_begins(void) {
-    struct starting s;
+    HM_OWN(struct starting, s);
     if (!hm_on()) return;
     begin(&s, AT_FDCWD, _PATH_BSHELL, 0);
     if (hm.hold) hm_make_flush();
-    if (hm_env_room(environ, false)) hm_unseen_here("unset");
 }
+
+#define SHELL_RUNS(type, call)                           \
+    char **before = environ, **during = NULL;            \
+    size_t room = hm_on() ? hm_env_room(environ, false) : 0; \
+    if (room) environ = during = hm_env_fix(environ, false, alloca(room)); \
+    type r = call;                                       \
+    if (during && environ == during) environ = before;   \
+    return r;
 
 HM_API int system(const char *command) {
     if (command) shell_begins();
-    return NEXT(system)(command);
+    SHELL_RUNS(int, NEXT(system)(command))
 }
 
 HM_API FILE *popen(const char *command, const char *mode) {
     shell_begins();
-    return NEXT(popen)(command, mode);
+    SHELL_RUNS(FILE *, NEXT(popen)(command, mode))
+}
+
+/* For the commands in it. */
+HM_API int wordexp(const char *words, wordexp_t *out, int flags) {
+    if (!(flags & WRDE_NOCMD)) shell_begins();
+    SHELL_RUNS(int, NEXT(wordexp)(words, out, flags))
 }

@@ -27,7 +27,7 @@ static bool names_host(const char *path) {
 
 static int open_begin(struct hm_open *o, int dirfd, const char *path, int flags) {
     o->flags = flags;
-    o->absent = o->tty = false;
+    o->absent = o->tty = o->block = false;
     o->on = hm_resolve(&o->path, dirfd, path);
     if (!o->on) {
         o->tty = false;
@@ -35,6 +35,7 @@ static int open_begin(struct hm_open *o, int dirfd, const char *path, int flags)
             o->tty = hm_same(path, "/dev/tty");
             if (hm.shell && (hm_same(path, "/dev/stdin") || hm_starts(path, "/dev/fd/") || hm_starts(path, "/proc/self/fd/")) && hm_on())
                 hm_kind_unread();
+            o->block = hm_on() && !(flags & O_PATH) && hm_env_block(path);
             if (names_host(path) && hm_on()) hm_emit_text(HM_HOST, "uname", 5);
         }
         return 0;
@@ -101,6 +102,7 @@ static void opened(struct hm_open *o, int fd) {
 
 static void open_end(struct hm_open *o, int fd, int err) {
     if (!o->on) {
+        if (o->block && fd >= 0) hm_env_opened(fd);
         if (o->tty && fd >= 0) hm.tty = fd; /* bash opens it each time it starts: only reading counts (reach.c) */
         return;
     }
@@ -118,7 +120,7 @@ void hm_open_end(struct hm_open *o, int fd, int err) {
 }
 
 int hm_do_openat(int dirfd, const char *path, int flags, mode_t mode, int (*next)(int, const char *, int, ...)) {
-    struct hm_open o;
+    HM_OWN(struct hm_open, o);
     int err = hm_open_begin(&o, dirfd, path, flags);
     if (err) {
         errno = err;
@@ -130,7 +132,7 @@ int hm_do_openat(int dirfd, const char *path, int flags, mode_t mode, int (*next
 }
 
 static int do_open(const char *path, int flags, mode_t mode, int (*next)(const char *, int, ...)) {
-    struct hm_open o;
+    HM_OWN(struct hm_open, o);
     int err = hm_open_begin(&o, AT_FDCWD, path, flags);
     if (err) {
         errno = err;
@@ -196,7 +198,7 @@ HM_API int open_by_handle_at(int mount, struct file_handle *handle, int flags) {
 
 #define CREAT(name)                                      \
     HM_API int name(const char *path, mode_t mode) {     \
-        struct hm_open o;                                \
+        HM_OWN(struct hm_open, o);                       \
         int err = hm_open_begin(&o, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC); \
         if (err) {                                       \
             errno = err;                                 \
@@ -222,9 +224,9 @@ static bool shared_name(char *path, size_t size, const char *name) {
 }
 
 HM_API int shm_open(const char *name, int flags, mode_t mode) {
-    struct hm_open o;
+    HM_OWN(struct hm_open, o);
     char path[512];
-    o.on = o.tty = false;
+    o.on = o.tty = o.block = false;
     o.begun = NULL;
     int err = shared_name(path, sizeof path, name) ? hm_open_begin(&o, AT_FDCWD, path, flags) : 0;
     if (err) {
@@ -237,7 +239,7 @@ HM_API int shm_open(const char *name, int flags, mode_t mode) {
 }
 
 HM_API int shm_unlink(const char *name) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     char path[512];
     bool on = shared_name(path, sizeof path, name) && hm_resolve(&p, AT_FDCWD, path);
     int r = NEXT(shm_unlink)(name);

@@ -15,13 +15,14 @@ enum sweep { LOOK, REMOVE, SEPARATE, SHOW };
 /* p: a directory, the same again afterwards. LOOK: is everything below it hidden? REMOVE: remove all of it.
  * SEPARATE: remove what is hidden, and have what the disk holds in a later version put right. SHOW: all of it was made. */
 static bool sweep(struct hm_path *p, enum sweep what) {
-    char buf[2048] __attribute__((aligned(8)));
+    HM_TEXT_ROOM(buf);
+    if (!buf) return false;
     int fd = hm_sys_open(p->s, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (fd < 0) return false;
     size_t len = p->len;
     bool good = true;
     long n;
-    while (good && (n = hm_sys(SYS_getdents64, fd, buf, sizeof buf, 0)) > 0) {
+    while (good && (n = hm_sys(SYS_getdents64, fd, buf, HM_PATH, 0)) > 0) {
         for (long at = 0; good && at < n;) {
             const struct dirent64 *entry = (const struct dirent64 *)(buf + at);
             at += entry->d_reclen;
@@ -58,9 +59,8 @@ static bool sweep(struct hm_path *p, enum sweep what) {
 }
 
 static bool swept(const struct hm_path *directory, enum sweep what) {
-    struct hm_path p;
-    if (!hm_hides()) return false;
-    hm_copy_path(&p, directory);
+    HM_OWN(struct hm_path, p);
+    if (!hm_hides() || !hm_copy_path(&p, directory)) return false;
     return sweep(&p, what);
 }
 

@@ -270,13 +270,14 @@ static void become(const char *path, char **argv, char **envp)
         memcpy(with_shell + 2, argv + 1, n * sizeof *argv);
         execve("/bin/sh", with_shell, envp);
     }
+    int code = errno == ENOENT ? 127 : 126; /* before anything below changes errno */
     const char *why = strerror(errno);
     say("make: ");
     say(argv[0]);
     say(": ");
     say(why);
     say("\n");
-    _exit(errno == ENOENT ? 127 : 126);
+    _exit(code);
 }
 
 static int merged; /* standard error is the file that standard output is, and goes the same way */
@@ -438,12 +439,9 @@ static int run_step(unsigned step, unsigned flags, int kind, const char *path, c
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static void print_echo(const char *echo)
+static int print_echo(const char *echo)
 {
-    if (echo) {
-        put_out(echo, strlen(echo));
-        put_out("\n", 1);
-    }
+    return echo && (put_out(echo, strlen(echo)) || put_out("\n", 1));
 }
 
 static int skip(uint32_t length, const char *echo)
@@ -462,8 +460,39 @@ static int skip(uint32_t length, const char *echo)
     return code & ~HM_ALOUD;
 }
 
+/* Where make's standard streams are closed, nothing of ours may get their numbers: text would go there. Closed on exec,
+ * so the command finds them as make gave them. */
+static void keep_streams(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", O_RDWR | O_CLOEXEC); /* the lowest that is free: this one */
+}
+
+/* make writes the echo itself and, when it ends, complains if that failed. It can't know of an echo that we wrote: the
+ * interposer in it learns it from the trace of make's own step. */
+static void tell_unwritten(const char *parent)
+{
+    char path[PATH_MAX];
+    size_t n = strlen(run_dir), k = strlen(parent) + 1;
+    if (n + 3 + k > sizeof path)
+        return;
+    memcpy(path, run_dir, n);
+    memcpy(path + n, "/t/", 3);
+    memcpy(path + n + 3, parent, k);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    struct hm_trace *above = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *above, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0)
+        close(fd);
+    if (above == MAP_FAILED)
+        return;
+    __atomic_fetch_or(&above->flags, HM_UNWRITTEN, __ATOMIC_RELEASE);
+    munmap(above, sizeof *above);
+}
+
 int main(int argc, char **argv)
 {
+    keep_streams();
     const char *parent = getenv(HM_ENV_STEP);
     run_dir = getenv(HM_ENV_RUN);
     if (argc < 4 || !run_dir || !parent || !argv[1][0] || !argv[1][1]) {
@@ -485,6 +514,7 @@ int main(int argc, char **argv)
     if (head.type != HM_M_RUN || head.length != 1 + sizeof step)
         supervisor_gone();
     get_all(step, sizeof step);
-    print_echo(echo);
+    if (print_echo(echo))
+        tell_unwritten(parent);
     return run_step(step[0], step[1], argv[1][0], program[0], program + 1);
 }

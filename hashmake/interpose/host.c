@@ -49,7 +49,7 @@ ASK("user", int, getpwnam_r, (const char *u, struct passwd *p, char *s, size_t n
 
 /* ---- language ---- */
 static void read_file(const char *path) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     if (!hm_resolve(&p, AT_FDCWD, path)) return;
     long r = hm_sys(SYS_faccessat, AT_FDCWD, p.s, R_OK, 0);
     if (r == 0)

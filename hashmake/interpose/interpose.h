@@ -55,6 +55,7 @@ struct hm_process {
     char run[256];
     char stepname[24];
     char program[1024]; /* /proc/self/exe */
+    char make_name[1024];
 };
 extern struct hm_process hm;
 bool hm_start(void);
@@ -73,14 +74,26 @@ pid_t hm_pid(void);   /* the real one, from the kernel */
 
 /* ---- paths (path.c) ---- */
 #define HM_PATH 4096
+#define HM_ROOM (HM_PATH + 320)
 struct hm_path {
     uint64_t hash, dirhash;
     size_t len;
     struct hm_entry *entry; /* the view's, or NULL */
     unsigned state;         /* HM_V_NONE unless the clean view is on */
     bool gone;              /* a link on the way is hidden: there is no such place */
-    char s[HM_PATH + 256];
+    char *s;                /* a room (below), taken when it is first needed, or NULL */
 };
+/* Threads may have stacks of 16 kB, and of that the program takes its part: text as long as a path lies in a room,
+ * never on the stack. */
+char *hm_room(void); /* HM_ROOM bytes, or NULL and the step is lost */
+void hm_room_over(char *room);
+static inline void hm_text_over(char **text) { if (*text) hm_room_over(*text), *text = NULL; }
+/* `path`: a struct hm_path, or one that begins with it. In a vfork child an exec must not leave a room taken: it would be
+ * the parent's, too. */
+static inline void hm_path_over(void *path) { hm_text_over(&((struct hm_path *)path)->s); }
+#define HM_OWN(type, name) __attribute__((cleanup(hm_path_over))) type name = {0}
+#define HM_TEXT_ROOM(name) __attribute__((cleanup(hm_text_over))) char *name = hm_room()
+static inline bool hm_has_room(struct hm_path *p) { return p->s || (p->s = hm_room()); }
 /* False: nothing to record (interposer off, /proc and the like, no path); the call goes ahead untouched. */
 bool hm_resolve(struct hm_path *p, int dirfd, const char *path);
 bool hm_resolve_fd(struct hm_path *p, int fd); /* the file behind a descriptor */
@@ -126,7 +139,7 @@ void hm_tell(uint8_t type, const char *payload, size_t len); /* and wait for the
 struct hm_open {
     struct hm_path path;
     int flags;
-    bool on, absent, tty;
+    bool on, absent, tty, block; /* block: an environment as the kernel keeps it */
     char *begun;
 };
 int hm_open_begin(struct hm_open *o, int dirfd, const char *path, int flags); /* errno to fail with, or 0 */
@@ -150,6 +163,7 @@ struct hm_launch {
 size_t hm_launch_words(char *const argv[]);
 void hm_launch_fill(struct hm_launch *l, const char **words, const char *path, char *const argv[]);
 void hm_echo_start(void);
+void hm_echo_failed(void); /* stdout shows an error if a launcher could not write an echo */
 void hm_make_flush(void); /* held-back text goes out for real */
 enum hm_echo { HM_ECHO_NONE, HM_ECHO_LINE, HM_ECHO_TEXT };
 enum hm_echo hm_echo_take(char *const argv[], int out_fd, const char **text); /* or sends it out, if it is not this command's */
@@ -159,7 +173,10 @@ extern char **environ;
 size_t hm_env_room(char *const env[], bool drop); /* bytes needed for a repaired environment; 0: it is fine as it is */
 char **hm_env_fix(char *const env[], bool drop, void *room);
 const char *hm_env_get(char *const env[], const char *name);
-const char *hm_env_make(void);
+const char *hm_env_make(void); /* the make that the build was started with, or NULL */
+void hm_env_hide(void);
+bool hm_env_block(const char *path);    /* /proc/self/environ and the like */
+void hm_env_opened(int fd);             /* ... is open: what it shows is as without us */
 
 /* ---- what kind of program this is (kind.c) ---- */
 void hm_name_program(void);             /* make, a shell, one that takes all of environ */
@@ -176,7 +193,7 @@ void hm_hidden_separated(const struct hm_path *directory); /* nothing hidden is 
 /* ---- listings (dirs.c) ---- */
 bool hm_dots(const char *name);                                     /* . and .. */
 bool hm_join(struct hm_path *p, size_t len, const char *name);      /* DIR/NAME settled in p, which holds DIR with this length */
-void hm_copy_path(struct hm_path *to, const struct hm_path *from);
+bool hm_copy_path(struct hm_path *to, const struct hm_path *from); /* false: no room */
 void hm_list(const char *path); /* lists the directory now, for the trace only */
 bool hm_entry_seen(const struct hm_path *dir, const char *name); /* true: hidden; else it is recorded */
 

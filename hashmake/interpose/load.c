@@ -9,7 +9,7 @@
 #include "sys.h"
 
 static __attribute__((noinline)) void about_to_load(const char *file) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     if (!hm_on()) return;
     if (file && strchr(file, '/') && hm_resolve(&p, AT_FDCWD, file)) {
         struct stat st;

@@ -61,14 +61,8 @@ static void make_up(struct stat *st) {
 /* For make, a link stands for what it points to: that is where the view's entry may be. Returns ENOENT when it is hidden. */
 static int make_follows(struct look *l) {
     if (!hm.make || !hm.view || l->path.entry || !(hm.view->flags & (HM_VF_HIDE | HM_VF_TIME))) return 0;
-    struct look end;
-    end.path.len = l->path.len;
-    end.path.entry = NULL;
-    end.path.state = HM_V_NONE;
-    end.path.gone = false;
-    end.path.hash = l->path.hash;
-    __builtin_memcpy(end.path.s, l->path.s, l->path.len + 1);
-    if (hm_follow(&end.path) != 0 || end.path.hash == l->path.hash) return 0;
+    HM_OWN(struct look, end);
+    if (!hm_copy_path(&end.path, &l->path) || hm_follow(&end.path) != 0 || end.path.hash == l->path.hash) return 0;
     l->path.entry = end.path.entry;
     return hm_gate(&end.path, HM_LOOKING);
 }
@@ -93,7 +87,7 @@ static int stat_end(struct look *l, char kind, int r, struct stat *st) {
 #define LOOK(dirfd, path) BEGIN(look_begin, dirfd, path)
 #define STAT_LOOK(dirfd, path) BEGIN(stat_begin, dirfd, path)
 #define BEGIN(begin, dirfd, path)                        \
-    struct look l;                                       \
+    HM_OWN(struct look, l);                              \
     int err = begin(&l, dirfd, path);                    \
     if (err) {                                           \
         errno = err;                                     \
@@ -157,7 +151,7 @@ FXSTATAT(__fxstatat64, stat64)
 /* Looking at an open file tells nothing that the open did not; only the times that make sees have to agree. */
 static int fstat_end(int fd, int r, struct stat *st) {
     if (r != 0 || !hm.make || !hm_timed() || !(S_ISREG(st->st_mode) || S_ISDIR(st->st_mode))) return r;
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     hm_time(hm_resolve_fd(&p, fd) ? &p : NULL, &st->st_mtim);
     return r;
 }
@@ -190,7 +184,7 @@ HM_API int statx(int dirfd, const char *path, int flags, unsigned mask, struct s
     look_end(&l, kind_of(flags), r, errno);
     if (r == 0 && hm_timed()) {
         struct timespec t = {stx->stx_mtime.tv_sec, stx->stx_mtime.tv_nsec};
-        struct hm_path p;
+        HM_OWN(struct hm_path, p);
         bool named = l.on || (!*path && hm_resolve_fd(&p, dirfd));
         hm_time(named ? (l.on ? &l.path : &p) : NULL, &t);
         stx->stx_mtime.tv_sec = t.tv_sec;
@@ -270,7 +264,8 @@ PRESENCE(ssize_t, llistxattr, HM_LSTAT, (const char *path, char *out, size_t n),
 /* realpath looks at every component; the directories' links are told by the walk, the last one by following it. That the
  * others are no links is told here, for the answer would be another if one were; and which one is missing. */
 static void tell_components(const struct look *l) {
-    struct hm_path part;
+    HM_OWN(struct hm_path, part);
+    if (!hm_has_room(&part)) return;
     for (size_t end = 1; end <= l->path.len; end++) {
         if (end < l->path.len && l->path.s[end] != '/') continue;
         char target[1];
@@ -303,7 +298,7 @@ static char *real_end(struct look *l, char *r) {
 #define REALPATH(name, params, ...)                      \
     char *name params;                                   \
     HM_API char *name params {                           \
-        struct look l;                                   \
+        HM_OWN(struct look, l);                          \
         int err = real_begin(&l, path);                  \
         if (err) {                                       \
             errno = err;                                 \

@@ -26,7 +26,7 @@ static bool find_launcher(void) {
 }
 
 void hm_make_start(void) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     if (hm_resolve(&p, AT_FDCWD, hm.program)) hm_emit(HM_MAKE, &p);
     struct stat out;
     bool known = hm_sys_fstat(1, &out) == 0;
@@ -54,14 +54,38 @@ bool hm_make_child(void) {
     return hm.make && launcher[0] && hm_pid() != hm.born;
 }
 
+/* A program that can't be started at all is left to make, which has its own words and status for it. Shells and
+ * the like come by again and again: the last one that was good is remembered. */
+static bool starts(const char *path) {
+    static uint64_t good;
+    uint64_t hash = hm_hash(path, hm_len(path));
+    struct stat st;
+    char head[256];
+    if (path[0] == '/' && hash == good) return true;
+    if (hm_sys_stat(path, &st, 0) != 0 || !S_ISREG(st.st_mode)) return false;
+    if (hm_sys(SYS_faccessat, AT_FDCWD, path, X_OK, 0) != 0) return false;
+    int fd = hm_sys_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+    long n = fd < 0 ? 0 : hm_sys(SYS_read, fd, head, sizeof head - 1, 0);
+    if (fd >= 0) hm_sys_close(fd);
+    head[n > 0 ? n : 0] = 0;
+    if (head[0] == '#' && head[1] == '!') {
+        char *name = head + 2 + strspn(head + 2, " \t");
+        name[strcspn(name, " \t\n")] = 0;
+        if (hm_sys_stat(name, &st, 0) != 0 || !S_ISREG(st.st_mode)) return false;
+        if (hm_sys(SYS_faccessat, AT_FDCWD, name, X_OK, 0) != 0) return false;
+    }
+    if (path[0] == '/') good = hash;
+    return true;
+}
+
 bool hm_launches(const char *path) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     if (!launcher[0] || !path) return false;
     if (hm_resolve(&p, AT_FDCWD, path)) {
         if (p.state == HM_V_HIDDEN) return false; /* make has to hear that there is no such program */
         if (p.state == HM_V_AHEAD) return true;
     }
-    return hm_sys(SYS_faccessat, AT_FDCWD, path, X_OK, 0) == 0;
+    return starts(path);
 }
 
 size_t hm_launch_words(char *const argv[]) {
@@ -110,10 +134,18 @@ HM_API int dup2(int fd, int newfd) {
         if (HM_UNLIKELY(hm.hold)) hm_make_flush();       \
         return NEXT(name)(__VA_ARGS__);                  \
     }
-FLUSH_FIRST(pid_t, wait, (int *status), status)
-FLUSH_FIRST(pid_t, waitpid, (pid_t pid, int *status, int flags), pid, status, flags)
-FLUSH_FIRST(pid_t, wait3, (int *status, int flags, struct rusage *use), status, flags, use)
-FLUSH_FIRST(pid_t, wait4, (pid_t pid, int *status, int flags, struct rusage *use), pid, status, flags, use)
+/* A step that has ended may have had an echo to write, and failed: make looks at the stream's error when it ends. */
+#define REAP(name, params, ...)                          \
+    HM_API pid_t name params {                           \
+        if (HM_UNLIKELY(hm.hold)) hm_make_flush();       \
+        pid_t r = NEXT(name)(__VA_ARGS__);               \
+        if (HM_UNLIKELY(hm.hold)) hm_echo_failed();      \
+        return r;                                        \
+    }
+REAP(wait, (int *status), status)
+REAP(waitpid, (pid_t pid, int *status, int flags), pid, status, flags)
+REAP(wait3, (int *status, int flags, struct rusage *use), status, flags, use)
+REAP(wait4, (pid_t pid, int *status, int flags, struct rusage *use), pid, status, flags, use)
 FLUSH_FIRST(int, pselect,
             (int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *t, const sigset_t *m), n, r, w, e, t, m)
 FLUSH_FIRST(int, kill, (pid_t pid, int signal), pid, signal)

@@ -66,14 +66,14 @@ static int directory_made(struct change *c, int r) {
 }
 
 HM_API int mkdir(const char *path, mode_t mode) {
-    struct change c;
+    HM_OWN(struct change, c);
     int err = begin(&c, AT_FDCWD, path, HM_MAKING_DIRECTORY);
     if (err) FAIL(err);
     return unhide_directory(&c) ? 0 : directory_made(&c, NEXT(mkdir)(path, mode));
 }
 
 HM_API int mkdirat(int dirfd, const char *path, mode_t mode) {
-    struct change c;
+    HM_OWN(struct change, c);
     int err = begin(&c, dirfd, path, HM_MAKING_DIRECTORY);
     if (err) FAIL(err);
     return unhide_directory(&c) ? 0 : directory_made(&c, NEXT(mkdirat)(dirfd, path, mode));
@@ -82,7 +82,7 @@ HM_API int mkdirat(int dirfd, const char *path, mode_t mode) {
 #define MAKE(name, params, dirfd, ...)                   \
     int name params;                                     \
     HM_API int name params {                             \
-        struct change c;                                 \
+        HM_OWN(struct change, c);                        \
         int err = begin(&c, dirfd, path, HM_REPLACING);  \
         if (err) FAIL(err);                              \
         return made(&c, NEXT(name)(__VA_ARGS__));        \
@@ -96,7 +96,7 @@ MAKE(mkfifoat, (int dirfd, const char *path, mode_t mode), dirfd, dirfd, path, m
 
 #define SYMLINK(name, params, dirfd, ...)                \
     HM_API int name params {                             \
-        struct change c;                                 \
+        HM_OWN(struct change, c);                        \
         int err = begin(&c, dirfd, path, HM_REPLACING);  \
         if (err) FAIL(err);                              \
         int r = made(&c, NEXT(name)(__VA_ARGS__));       \
@@ -123,7 +123,7 @@ static int link_end(struct change *from, struct change *to, int r) {
 }
 
 HM_API int link(const char *a, const char *b) {
-    struct change from, to;
+    HM_OWN(struct change, from); HM_OWN(struct change, to);
     int err = link_begin(&from, &to, AT_FDCWD, a, AT_FDCWD, b);
     if (err) FAIL(err);
     return link_end(&from, &to, NEXT(link)(a, b));
@@ -131,7 +131,7 @@ HM_API int link(const char *a, const char *b) {
 
 /* The source may be an unnamed O_TMPFILE, by /proc/self/fd/N or an empty path: then only the new name is told. */
 HM_API int linkat(int fromfd, const char *a, int tofd, const char *b, int flags) {
-    struct change from, to;
+    HM_OWN(struct change, from); HM_OWN(struct change, to);
     int err = link_begin(&from, &to, fromfd, a, tofd, b);
     if (err) FAIL(err);
     return link_end(&from, &to, NEXT(linkat)(fromfd, a, tofd, b, flags));
@@ -143,6 +143,12 @@ struct move {
     mode_t mode; /* of the source, 0 if it isn't there */
     unsigned flags;
 };
+
+static void move_over(struct move *m) {
+    hm_path_over(&m->from);
+    hm_path_over(&m->to);
+}
+#define MOVE(name) __attribute__((cleanup(move_over))) struct move name = {0}
 
 static int move_begin(struct move *m, int fromfd, const char *a, int tofd, const char *b, unsigned flags) {
     m->mode = 0;
@@ -194,21 +200,21 @@ static int move_end(struct move *m, int r) {
 }
 
 HM_API int rename(const char *a, const char *b) {
-    struct move m;
+    MOVE(m);
     int err = move_begin(&m, AT_FDCWD, a, AT_FDCWD, b, 0);
     if (err) FAIL(err);
     return move_end(&m, NEXT(rename)(a, b));
 }
 
 HM_API int renameat(int fromfd, const char *a, int tofd, const char *b) {
-    struct move m;
+    MOVE(m);
     int err = move_begin(&m, fromfd, a, tofd, b, 0);
     if (err) FAIL(err);
     return move_end(&m, NEXT(renameat)(fromfd, a, tofd, b));
 }
 
 HM_API int renameat2(int fromfd, const char *a, int tofd, const char *b, unsigned flags) {
-    struct move m;
+    MOVE(m);
     int err = move_begin(&m, fromfd, a, tofd, b, flags);
     if (err) FAIL(err);
     return move_end(&m, NEXT(renameat2)(fromfd, a, tofd, b, flags));
@@ -230,7 +236,7 @@ static int removed(struct change *c, int r) {
 
 #define REMOVE(name, params, dirfd, ...)                 \
     HM_API int name params {                             \
-        struct change c;                                 \
+        HM_OWN(struct change, c);                        \
         int err = begin(&c, dirfd, path, HM_REMOVING);   \
         if (err) FAIL(err);                              \
         int r = NEXT(name)(__VA_ARGS__);                 \

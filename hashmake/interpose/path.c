@@ -5,6 +5,7 @@
 #include "interpose.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include "sys.h"
 
@@ -125,21 +126,41 @@ void hm_links_changed(void) {
     if (cwd_state != CWD_NEVER) hm_cwd_changed();
 }
 
+/* ---- rooms ---- */
+static char rooms[64][HM_ROOM] __attribute__((aligned(64))); /* only those that were ever taken are in memory; beyond them each is mapped */
+static uint64_t taken;
+
+char *hm_room(void) {
+    uint64_t now = __atomic_load_n(&taken, __ATOMIC_RELAXED);
+    while (~now) {
+        int i = __builtin_ctzll(~now);
+        if (__atomic_compare_exchange_n(&taken, &now, now | 1ull << i, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return rooms[i];
+    }
+    char *room = hm_sys_mmap(HM_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    if (!room) hm_lost();
+    return room;
+}
+
+void hm_room_over(char *room) {
+    size_t at = (uintptr_t)room - (uintptr_t)rooms;
+    if (at < sizeof rooms)
+        __atomic_fetch_and(&taken, ~(1ull << at / HM_ROOM), __ATOMIC_RELEASE);
+    else
+        hm_sys_munmap(room, HM_ROOM);
+}
+
 /* ---- walking ---- */
 static bool walk(struct hm_path *p, size_t known, const char *rest, int links);
 
 static void emit_link(const struct hm_path *p, size_t len, uint64_t hash) {
-    struct hm_path link;
-    link.hash = hash;
-    link.len = len;
-    memcpy(link.s, p->s, len);
+    struct hm_path link = {.hash = hash, .len = len, .s = p->s};
     if (hm_fresh(HM_LSTAT, &link)) hm_emit(HM_LSTAT, &link);
 }
 
 static bool passed_link(struct hm_path *p, size_t end, const char *target, size_t n, const char *rest, int links) {
-    char next[HM_PATH];
+    HM_TEXT_ROOM(next);
     size_t tail = p->len - end, more = hm_len(rest);
-    if (links >= MOST_LINKS || n + tail + more + 2 > sizeof next) {
+    if (!next || links >= MOST_LINKS || n + tail + more + 2 > HM_PATH) {
         hm_lost();
         return false;
     }
@@ -169,9 +190,12 @@ static int physical(struct hm_path *p, size_t known, size_t end, const char *res
     while (start > known && !cached(hm_hash(p->s, start)))
         while (start > known && p->s[--start] != '/') continue;
     if (start < known) start = known;
+    if (start >= end) return 1;
+    HM_TEXT_ROOM(target);
+    if (!target) return -1;
     for (size_t e = start; e < end;) {
         for (e++; e < end && p->s[e] != '/'; e++) continue;
-        char kept = p->s[e], target[HM_PATH];
+        char kept = p->s[e];
         p->s[e] = 0;
         if (outside(p->s)) {
             p->s[e] = kept;
@@ -267,8 +291,9 @@ bool hm_resolve(struct hm_path *p, int dirfd, const char *path) {
     if (!hm_on() || !path || !*path) return false;
     if (HM_UNLIKELY(hm.reload)) hm_load_now();
     p->gone = false;
+    if (*path == '/' && outside(path)) return false;
+    if (!hm_has_room(p)) return false;
     if (*path == '/') {
-        if (outside(path)) return false;
         p->len = 0;
     } else {
         p->len = dirfd == AT_FDCWD ? get_cwd(p->s) : get_fd(p->s, dirfd);
@@ -279,16 +304,17 @@ bool hm_resolve(struct hm_path *p, int dirfd, const char *path) {
 }
 
 bool hm_resolve_fd(struct hm_path *p, int fd) {
-    if (!hm_on()) return false;
+    if (!hm_on() || !hm_has_room(p)) return false;
     p->gone = false;
     p->len = get_fd(p->s, fd);
     return p->len && finish(p);
 }
 
 int hm_follow(struct hm_path *p) {
+    HM_TEXT_ROOM(target);
+    if (!target) return -1;
     for (int links = 0;; links++) {
-        char target[HM_PATH];
-        long r = hm_sys_readlink(p->s, target, sizeof target - 1);
+        long r = hm_sys_readlink(p->s, target, HM_PATH - 1);
         if (r == -EINVAL) return 0;
         if (r < 0) return r == -ENOENT ? ENOENT : 0;
         hm_emit(HM_LSTAT, p);

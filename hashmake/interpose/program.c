@@ -13,7 +13,7 @@
 struct head {
     struct stat st;
     size_t len;
-    char bytes[HEAD + 1];
+    char *bytes; /* a room */
 };
 
 static int read_head(struct head *h, const char *path, bool *linked) {
@@ -64,9 +64,11 @@ static int machine(void) {
 }
 
 static enum hm_image examine(struct hm_path *p, int depth) {
-    struct head h;
+    HM_TEXT_ROOM(bytes);
+    struct head h = {.bytes = bytes};
     bool linked;
     hm_emit(HM_READ, p);
+    if (!bytes) return HM_IMG_OTHER;
     int r = read_head(&h, p->s, &linked);
     if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -EISDIR) return HM_IMG_OTHER;
     if (r < 0) {

@@ -57,7 +57,7 @@ HM_API int bind(int fd, const struct sockaddr *to, socklen_t len) {
     const struct sockaddr_un *un = (const struct sockaddr_un *)to;
     if (!hm_on() || len <= offsetof(struct sockaddr_un, sun_path) || un->sun_family != AF_UNIX || !un->sun_path[0])
         return NEXT(bind)(fd, to, len);
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     char path[sizeof un->sun_path + 1];
     size_t n = len - offsetof(struct sockaddr_un, sun_path);
     if (n > sizeof un->sun_path) n = sizeof un->sun_path;

@@ -62,7 +62,7 @@ static bool expand(char *out, size_t size, const char *dir, size_t len, const ch
 }
 
 static bool tell(const char *path, bool library) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     struct stat st;
     if (!hm_resolve(&p, AT_FDCWD, path)) return false;
     if (!hm_fresh(HM_ABSENT, &p)) return false;
@@ -100,7 +100,7 @@ static void in_directory(char *path, size_t size, const struct needs *n, const c
                                            "haswell",      "xeon_phi",  "avx512_1",  "x86_64"};
     size_t len = hm_len(path);
     if (!tell(path, false)) {
-        struct hm_path p; /* not there, or told before for another library */
+        HM_OWN(struct hm_path, p); /* not there, or told before for another library */
         struct stat st;
         if (!hm_resolve(&p, AT_FDCWD, path) || hm_sys_stat(p.s, &st, 0) < 0) return;
     }
@@ -113,11 +113,13 @@ static void in_directory(char *path, size_t size, const struct needs *n, const c
 }
 
 static void along(const char *list, const char *separators, const char *origin, const struct needs *n, const char *file) {
-    char path[HM_PATH];
+    if (!list) return;
+    HM_TEXT_ROOM(path);
+    if (!path) return;
     while (list) {
         size_t len = strcspn(list, separators);
-        if (expand(path, sizeof path, list, len, origin))
-            in_directory(path, sizeof path, n, file, 0);
+        if (expand(path, HM_PATH, list, len, origin))
+            in_directory(path, HM_PATH, n, file, 0);
         else
             hm_lost();
         list = list[len] ? list + len + 1 : NULL;
@@ -153,13 +155,14 @@ static int by_caller(struct dl_phdr_info *info, size_t size, void *file) {
 /* dlopen of a plain name. Whose search path counts depends on the caller: all are told. */
 void hm_search_plain(const char *file) {
     static const char *const machine[] = {"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib", "/lib64", "/usr/lib64"};
-    char path[HM_PATH];
+    HM_TEXT_ROOM(path);
+    if (!path) return;
     struct needs none = {0};
     NEXT(dl_iterate_phdr)(by_caller, (void *)(uintptr_t)file);
     along(library_path, ":;", hm.program, &none, file);
     for (size_t i = 0; i < sizeof machine / sizeof *machine; i++) {
         size_t len = hm_len(machine[i]);
         memcpy(path, machine[i], len);
-        if (join(path, sizeof path, &len, file)) tell(path, true);
+        if (join(path, HM_PATH, &len, file)) tell(path, true);
     }
 }

@@ -18,7 +18,7 @@ pid_t hm_pid(void) {
 }
 
 static void read_path(const char *path) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     if (hm_resolve(&p, AT_FDCWD, path)) hm_emit(HM_READ, &p);
 }
 
@@ -71,6 +71,9 @@ static bool read_environment(void) {
     }
     memcpy(hm.run, run, n + 1);
     memcpy(hm.stepname, step, m + 1);
+    const char *make = hm_env_get(environ, "HASHMAKE_MAKE");
+    size_t k = make ? hm_len(make) : 0;
+    if (k < sizeof hm.make_name) memcpy(hm.make_name, make ? make : "", k + 1);
     return true;
 }
 
@@ -98,6 +101,7 @@ bool hm_start(void) {
     hm_name_program();
     hm_search_start();
     hm_loaded();
+    hm_env_hide();
     if (hm.make) hm_make_start();
     return true;
 }

@@ -31,7 +31,7 @@ static void stream_opened(struct hm_open *o, FILE *stream) {
 
 #define FOPEN(name)                                      \
     HM_API FILE *name(const char *path, const char *mode) { \
-        struct hm_open o;                                \
+        HM_OWN(struct hm_open, o);                       \
         int err = hm_open_begin(&o, AT_FDCWD, path, flags_of(mode)); \
         if (err) {                                       \
             errno = err;                                 \
@@ -46,7 +46,7 @@ FOPEN(fopen64)
 
 #define FREOPEN(name)                                    \
     HM_API FILE *name(const char *path, const char *mode, FILE *stream) { \
-        struct hm_open o;                                \
+        HM_OWN(struct hm_open, o);                       \
         int err = hm_open_begin(&o, AT_FDCWD, path, flags_of(mode)); \
         if (hm.hold) hm_make_flush();                    \
         if (err) { /* freopen closes the stream even when it fails */ \
@@ -63,7 +63,7 @@ FREOPEN(freopen64)
 
 /* mkstemp picks names until one is free; only the one it made matters. */
 static void made(const char *path) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     if (!hm_resolve(&p, AT_FDCWD, path)) return;
     hm_emit(HM_ABSENT, &p);
     hm_emit(HM_WRITE, &p);

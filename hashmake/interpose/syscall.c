@@ -31,8 +31,8 @@ extern ssize_t hm_inside_getdents64(int, void *, size_t);
 typedef long hm_call(long, ...);
 
 static long do_openat2(hm_call *next, int dirfd, const char *path, struct open_how *how, size_t size) {
-    struct hm_open o;
-    o.on = o.tty = false;
+    HM_OWN(struct hm_open, o);
+    o.on = o.tty = o.block = false;
     o.begun = NULL;
     int err = how && size >= sizeof *how ? hm_open_begin(&o, dirfd, path, (int)how->flags) : 0;
     if (err) {
@@ -49,7 +49,7 @@ static long do_openat2(hm_call *next, int dirfd, const char *path, struct open_h
 static long do_utimensat(hm_call *next, long fd, long path, long times, long flags) {
     if (path) return hm_inside_utimensat((int)fd, (const char *)path, (const struct timespec *)times, (int)flags);
     long r = next(SYS_utimensat, fd, path, times, flags);
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     if (r == 0 && hm_resolve_fd(&p, (int)fd)) hm_emit(HM_TOUCH, &p);
     return r;
 }

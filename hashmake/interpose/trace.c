@@ -151,7 +151,12 @@ static bool is_table(uint64_t hash) {
 
 /* Who reads it, in which words: that says which of its entries count (projections, docs/design.md). */
 static void tell_reader(const struct hm_path *table) {
-    char text[HM_PATH + 256 + sizeof hm.program + HM_READER_MAX + 8];
+    const size_t size = HM_ROOM + sizeof hm.program + HM_READER_MAX + 8; /* rare, and more than a room */
+    char *text = hm_sys_mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    if (!text) {
+        hm_lost();
+        return;
+    }
     size_t n = table->len;
     memcpy(text, table->s, n);
     text[n++] = 1;
@@ -171,6 +176,7 @@ static void tell_reader(const struct hm_path *table) {
     if (k > 0 && whole && text[n - 1] == 1) n--;
     if (!whole && text[n - 1] != 1) text[n++] = 1;
     hm_emit_text(HM_READER, text, n);
+    hm_sys_munmap(text, size);
 }
 
 bool hm_fresh(char kind, const struct hm_path *p) {
@@ -221,10 +227,8 @@ void hm_emit_pair(const struct hm_path *from, const struct hm_path *to) {
 
 /* A link that leads to nothing: it is there, and what is missing is its end. */
 static void absent_end(const struct hm_path *link) {
-    struct hm_path end;
-    memcpy(&end, link, offsetof(struct hm_path, s));
-    memcpy(end.s, link->s, link->len + 1);
-    if (hm_follow(&end) >= 0) hm_emit(HM_ABSENT, &end);
+    HM_OWN(struct hm_path, end);
+    if (hm_copy_path(&end, link) && hm_follow(&end) >= 0) hm_emit(HM_ABSENT, &end);
 }
 
 void hm_absent(int err, const struct hm_path *p) {
@@ -245,7 +249,8 @@ void hm_absent(int err, const struct hm_path *p) {
 }
 
 void hm_unseen(const char *why, const char *program) {
-    char text[64 + HM_PATH];
+    HM_TEXT_ROOM(text);
+    if (!text) return;
     size_t n = hm_len(why), m = hm_len(program);
     if (n > 60) n = 60;
     if (m > HM_PATH) m = HM_PATH;

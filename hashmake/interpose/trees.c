@@ -59,7 +59,7 @@ static int scan_end(const struct hm_path *p, int r) {
 
 #define SCANDIR(name, type, params, dirfd, head)         \
     HM_API int name params {                             \
-        struct hm_path p;                                \
+        HM_OWN(struct hm_path, p);                       \
         struct scan before = scan;                       \
         int err = scan_begin(&p, dirfd, path, (hm_filter)filter); \
         if (err > 0) {                                   \
@@ -121,7 +121,7 @@ HERE int (*old_visitor)(const char *, const struct stat *, int);
 
 /* True: the clean view hides it. The walk may have changed the working directory, and the path is relative to its start. */
 static bool visited(const char *path, int type) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     if (!hm_resolve(&p, AT_FDCWD, path)) return false;
     if (hm_gate(&p, HM_LOOKING)) return true;
     if (type == FTW_NS)
@@ -150,7 +150,7 @@ static int old_visit(const char *path, const struct stat *st, int type) {
 
 /* With FTW_CHDIR, libc changes directory where chdir cannot be seen, and a relative name means the start. */
 static int walked(const char *path, int r) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     hm_cwd_changed();
     if (r != 0 && hm_resolve(&p, AT_FDCWD, path)) hm_absent(errno, &p);
     return r;
@@ -183,7 +183,7 @@ FTW(ftw64, stat64)
 
 /* ---- fts: changes directory inside libc; fts_accpath is right for the directory it is in ---- */
 static bool entry_hidden(const FTSENT *e) {
-    struct hm_path p;
+    HM_OWN(struct hm_path, p);
     if (!hm_resolve(&p, AT_FDCWD, e->fts_accpath)) return false;
     if (hm_gate(&p, HM_LOOKING)) return true;
     if (e->fts_info == FTS_NS)

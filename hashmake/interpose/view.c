@@ -128,7 +128,8 @@ void hm_live(struct hm_path *p) {
 }
 
 void hm_want(const struct hm_path *p) {
-    char payload[4 + HM_PATH + 256];
+    HM_TEXT_ROOM(payload);
+    if (!payload) return;
     memcpy(payload, &hm.step, 4);
     memcpy(payload + 4, p->s, p->len);
     hm_tell(HM_M_WANT, payload, 4 + p->len);

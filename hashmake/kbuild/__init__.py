@@ -9,8 +9,11 @@ def recognise(directory: bytes) -> bool:
     """Whether the makefile in this directory belongs to a Kbuild tree (or to a build directory of one)."""
     if os.path.exists(os.path.join(directory, b"scripts/Kbuild.include")):
         return True
+    path = os.path.join(directory, b"Makefile")
+    if not os.path.isfile(path):
+        return False  # a fifo would be read empty before make comes to it
     try:
-        with open(os.path.join(directory, b"Makefile"), "rb") as makefile:
+        with open(path, "rb") as makefile:
             head = makefile.read(4096)
     except OSError:
         return False

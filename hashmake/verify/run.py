@@ -82,7 +82,7 @@ class _Rerun(Silent):
 
 def verify(wanted: Wanted, as_json: bool) -> int:
     """Do it and print what was found; 0: all is well, 1: a difference. Raises UserError where it can't be done."""
-    if "HASHMAKE_RUN" in os.environ:
+    if build.inside():
         raise UserError("verify: can't run inside a build; run it after the build")
     began = time.monotonic()
     paths = [os.path.join(os.path.realpath(os.path.dirname(p) or "."), os.path.basename(p)) for p in wanted.paths]

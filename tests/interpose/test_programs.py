@@ -104,14 +104,18 @@ def test_a_set_user_id_program_is_named(program: Callable[..., Path], run: harne
 
 
 def test_other_preloads_are_kept(program: Callable[..., Path], run: harness.RunDirectory, work: Path) -> None:
-    """Ours is put in front of or behind them, never in their place."""
+    """Ours is put in front of or behind them, never in their place, and is not shown."""
     script = work / "script"
-    script.write_text("#!/bin/sh\necho $LD_PRELOAD\n")
+    script.write_text("#!/bin/sh\necho $LD_PRELOAD\ncat marker\n")
     script.chmod(0o755)
+    (work / "marker").write_text("")
     other = str(program("other_preload", "-shared", "-fPIC", to="other.so"))
-    out = run.run("env", f"LD_PRELOAD={other}", script, cwd=work)
-    assert out.split(":") == [other, f"{run.library}\n"]
-    assert run.run("env", "-u", "LD_PRELOAD", "-u", "HASHMAKE_STEP", script, cwd=work) == f"{run.library}\n"
+    assert run.run("env", f"LD_PRELOAD={other}", script, cwd=work) == f"{other}\n"
+    assert str(work / "marker") in run.trace().texts("r")
+    run.make_trace(2)
+    words = ["env", "-u", "LD_PRELOAD", "-u", "HASHMAKE_STEP", str(script)]
+    assert run.run(*words, cwd=work, HASHMAKE_STEP="2") == "\n"
+    assert str(work / "marker") in run.trace(2).texts("r")
 
 
 def test_objects_loaded_later_are_read(program: Callable[..., Path], run: harness.RunDirectory, work: Path) -> None:

@@ -151,3 +151,12 @@ def test_calls_before_our_start_are_recorded(
     assert all(trace.kinds(work / name) == "n" for name in ("early-open", "early-raw", "early-constructor"))
     assert "EARLY" in trace.texts("g")
     assert not trace.lost
+
+
+def test_the_smallest_stack_is_enough(program: Callable[..., Path], run: harness.RunDirectory, work: Path) -> None:
+    """Paths lay on the stack, two and more at a time: a thread with 16 kB of it died in the first rename."""
+    run.run(program("small_stack"), cwd=work)
+    trace = run.trace()
+    assert {str(work / name) for name in ("made", "moved", "twin")} <= set(trace.texts("w"))
+    assert str(work / "nothing") in trace.texts("n")
+    assert trace.expected == trace.hello - 1  # the first one is counted by who starts it

@@ -1,5 +1,6 @@
 /* Threads, a signal handler and a forked child that all open files at once. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -23,7 +24,9 @@ static volatile sig_atomic_t ticks;
 static void handler(int signal) {
     (void)signal;
     static const char *const names[] = {"signal-0", "signal-1", "signal-2", "signal-3"};
+    int kept = errno; /* the interrupted thread may be about to look at it */
     close(open(names[ticks++ & 3], O_RDONLY));
+    errno = kept;
 }
 
 int main(void) {
