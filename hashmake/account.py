@@ -6,7 +6,6 @@ that was not there before and is not there after is a temporary, and is neither 
 """
 
 import os
-import stat
 from collections.abc import Callable
 from posixpath import dirname
 
