@@ -59,6 +59,7 @@ class Engine:
     interrupted  whether make has been told to end
     restart    something was found that only another evaluation can put right
     library    the interposer, as LD_PRELOAD names it
+    roles      how many products turned out to be sources; give_up: tells all processes that another evaluation comes
     began      the tree's moment before the first step
     altered    products that somebody changed by hand
     mine       paths that are a person's: a step that makes nothing else is not run
@@ -90,6 +91,8 @@ class Engine:
         self.ran: list[Ran] = []
         self.running: dict[int, Running] = {}
         self.restart = False
+        self.roles = 0
+        self.give_up: Callable[[], None] = lambda: None
         self.altered: set[PathId] = set()
         self.mine: frozenset[PathId] = frozenset()
         self.interrupted: Callable[[], bool] = lambda: False
@@ -375,6 +378,19 @@ class Engine:
                     if record[:1] in (trace.WRITE, trace.MOVEDIR_TO):
                         paths.add(record[1:])
         return paths
+
+    def no_rule(self, path: bytes) -> None:
+        """Make has no rule for a hidden file: a product that became a source. It evaluates once more, with the file."""
+        tree = self.tree
+        pid = tree.tables.path_ids.get(path)
+        if pid is None or pid not in self.goal.products or tree.state.get(pid) != NO_VALUE or pid in tree.made_at:
+            return  # a step of this build has taken it away: then make is right
+        version = tree.on_disk(pid)
+        if version != NO_VALUE:
+            self.recording.becomes_source(pid, version, tree.seq)
+            self.roles += 1
+            self.restart = True
+            self.give_up()
 
     # -- the end of a step ----------------------------------------------------------------------------------------
 

@@ -283,6 +283,17 @@ class Recording:
         self.products[pid] = (version, seq)
         self.sources.pop(pid, None)
 
+    def becomes_source(self, pid: PathId, version: ValueId, seq: int) -> None:
+        """No rule makes a product any more, and there it is."""
+        for goal in self.goals.values():
+            if pid in goal.products:
+                goal.products.discard(pid)
+                goal.complete.pop(pid, None)
+                goal.began.pop(pid, None)
+                goal.changed = True
+        self.products.pop(pid, None)
+        self.sources[pid] = (version, seq)
+
     def saved(self) -> None:
         """Everything is in the database now."""
         self.tables.saved()

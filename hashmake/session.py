@@ -4,6 +4,7 @@ import os
 import re
 import time
 from collections import ChainMap
+from collections.abc import Callable
 
 from hashmake import keep, roll
 from hashmake.account import Account
@@ -99,8 +100,7 @@ def evaluate(request: Request) -> int:
     try:
         for attempt in range(_MAX_RESTARTS + 1):
             # What can't be put right by running what is stale is put right by running everything.
-            session = Session(request, opened, anew=attempt == _MAX_RESTARTS)
-            code = session.build()
+            session, code = _settled(request, opened, anew=attempt == _MAX_RESTARTS)
             ruined = session.ruined
             if ruined and session.again:
                 say(f"{request.out}: products can't be brought to their last versions; build again")
@@ -123,6 +123,15 @@ def evaluate(request: Request) -> int:
             state.unmake()
         state.release()
     return code
+
+
+def _settled(request: Request, opened: Opened, anew: bool) -> tuple["Session", int]:
+    """A build, and again for each product that turned out to be a source meanwhile: there are only so many."""
+    while True:
+        session = Session(request, opened, anew)
+        code = session.build()
+        if not (session.roles and session.again):
+            return session, code
 
 
 def dry_run(request: Request) -> int:
@@ -168,14 +177,15 @@ class Session:
     def __init__(self, request: Request, opened: Opened, anew: bool = False) -> None:
         self.request = request
         self.again = False
+        self.roles = 0
         self.ruined = ""
         self._anew = anew
         self._saved = self._told = self._discarded = False
         self._altered: dict[PathId, ValueId] = {}
         self._taken: set[PathId] = set()  # of these: shown to make, which may leave them alone
-        self._keeper: keep.Keeper
         self._db, self._archive, self._recording = opened.db, opened.archive, opened.recording
         self._goal: Goal = self._recording.goal(request.key)
+        self._keeper = keep.Keeper(request.state.path, request.out, self._recording.build + 1)
         own = os.fsencode(request.state.path)
         self._disk = Disk(frozenset({own}))
         stored = self._db.get(b"n" + request.key + request.inputs)
@@ -200,7 +210,7 @@ class Session:
             view = View(os.path.join(os.fsencode(run_dir), b"view"), len(recording.products), TIME, recording.seq)
             tree = Tree(recording.tables, self._disk, recording.seq)
             self._show_all(tree, view)
-            engine = self._engine(tree, run_dir, False)
+            engine = self._engine(tree, run_dir, False, view.give_up)
             supervisor = Supervisor(engine, run_dir, os.fsdecode(engine.library), lambda: None)
             try:
                 return self._run_make(engine, supervisor)[0]
@@ -244,10 +254,9 @@ class Session:
         try:
             view = self._make_view(run_dir)
             tree = Tree(recording.tables, self._disk, recording.seq, view.made)
-            self._keeper = keep.Keeper(self.request.state.path, self.request.out, recording.build)
             self._own_up()
             self._prepare(tree, view)
-            engine = self._engine(tree, run_dir, distrust)
+            engine = self._engine(tree, run_dir, distrust, view.give_up)
             supervisor = Supervisor(engine, run_dir, os.fsdecode(engine.library), lambda: self._save(engine))
             try:
                 code, root = self._run_make(engine, supervisor)
@@ -265,6 +274,7 @@ class Session:
         if self._saved:
             remove_run_directory(run_dir)
         self.again = engine.restart or wrong
+        self.roles = engine.roles
         self._progress.close(engine, code)
         return EXIT_INTERRUPTED if supervisor.signals == 2 else code
 
@@ -427,7 +437,7 @@ class Session:
         else:
             view.made(path, moment, start != NO_VALUE, True)
 
-    def _engine(self, tree: Tree, run_dir: str, distrust: bool) -> Engine:
+    def _engine(self, tree: Tree, run_dir: str, distrust: bool, give_up: Callable[[], None]) -> Engine:
         request = self.request
         engine = Engine(
             self._recording,
@@ -445,6 +455,7 @@ class Session:
         engine.forced = request.arguments.always_make or distrust
         engine.again = request.again
         engine.altered = set(self._altered)
+        engine.give_up = give_up
         engine.mine = frozenset(p for path in self._keeper.mine if (p := tree.tables.path_ids.get(path)) is not None)
         engine.prints = self._asked_for_what_it_prints()
         return engine
@@ -506,6 +517,8 @@ class Session:
         recording.seq = engine.tree.seq
         extra: dict[bytes, bytes] = {}
         if code == 0 and not engine.restart:
+            for pid in self._taken - engine.tree.made_at.keys():
+                recording.becomes_source(pid, engine.tree.on_disk(pid), engine.began)  # nobody makes it again
             orphans = self._orphans(engine, result)
             self._goal.set_root(request.inputs, result)
             self._learn_sources(result, engine)

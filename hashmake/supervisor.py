@@ -22,7 +22,7 @@ from hashmake.result import RECIPE, SHELL, Result
 from hashmake.running import Running
 from hashmake.tables import PathId
 
-ASK, SKIP, RUN, DONE, ACK, MAKE, WANT = b"QSGDAMW"
+ASK, SKIP, RUN, DONE, ACK, MAKE, WANT, NORULE = b"QSGDAMWN"
 ASK_HEAD = struct.Struct("<BIIII")  # kind, parent, pid, umask, argc
 DONE_HEAD = struct.Struct("<IQQ")  # wait status, user+system us, max RSS kB
 MAKE_HEAD = struct.Struct("<QQQ")  # step, device and inode of standard output
@@ -297,10 +297,14 @@ class Supervisor:
             self._done(connection, payload)
         elif kind == MAKE:
             number, *out = _head(MAKE_HEAD, payload)
-            self._engine.make_started(number, captured=out not in self._unread)
+            self._engine.make_started(number, captured=any(out) and out not in self._unread)
             _send(connection.sock, _ACK_MESSAGE)
         elif kind == WANT:
             self._want(connection, _head(LENGTH, payload)[0], payload[4:])
+        elif kind == NORULE:
+            _head(LENGTH, payload)
+            self._engine.no_rule(payload[4:])
+            _send(connection.sock, _ACK_MESSAGE)
         else:
             raise Protocol("kind")
 

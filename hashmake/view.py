@@ -15,7 +15,7 @@ VERSION = 8
 MAGIC = 0x57564D48
 TABLES = 10
 HEADER = struct.Struct(f"<IIQQQQQ{TABLES}Q")
-HIDE, TIME = 1, 2
+HIDE, TIME, GIVEN_UP = 1, 2, 4
 HIDDEN, PRESENT, LIVE, AHEAD, SOURCE, FOREIGN = 1, 2, 3, 4, 5, 6
 TIME_BASE = 1_200_000_000
 _DIRECTORY_SLOTS = 1 << 14
@@ -23,6 +23,7 @@ _LEAST = 1 << 19
 _ENTRY = struct.Struct("<QQ")
 _SEQ = struct.Struct("<Q")
 _SEQ_AT = 16
+_FLAGS_AT = 40
 
 
 def path_hash(path: bytes) -> int:
@@ -44,6 +45,7 @@ class View:
         self._mask = capacity - 1
         self._room = capacity // 2
         self.full = False
+        self._flags = flags
         self._slots: dict[bytes, int] = {}
         size = HEADER.size + capacity * 16 + _DIRECTORY_SLOTS * 8
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -81,6 +83,11 @@ class View:
                 break
             slot = (slot + 1) & self._mask
         self._slots[path] = at
+
+    def give_up(self) -> None:
+        """This evaluation ends in another one; see HM_VF_GIVEN_UP."""
+        self._flags |= GIVEN_UP
+        _SEQ.pack_into(self._map, _FLAGS_AT, self._flags)
 
     def moment(self, seq: int) -> None:
         """The highest sequence number given so far."""

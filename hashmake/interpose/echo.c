@@ -96,6 +96,7 @@ HM_API int fputs(const char *s, FILE *stream) {
     hm_make_flush();
     if (stream != stdout) {
         if (stream == stderr && __fpending(stdout)) NEXT(fflush)(stdout);
+        if (stream == stderr && hm_no_rule(s)) return 1;
         return NEXT(fputs)(s, stream);
     }
     if (__fpending(stdout)) NEXT(fflush)(stdout);

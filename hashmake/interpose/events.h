@@ -104,6 +104,7 @@ struct hm_view {
 };
 #define HM_VF_HIDE 1u /* the clean view is on: HIDDEN entries do not exist for the processes of this build */
 #define HM_VF_TIME 2u /* make processes see logical times */
+#define HM_VF_GIVEN_UP 4u /* make evaluates once more after this: what its processes complain about is of no interest */
 struct hm_entry {
     uint64_t hash;  /* 0: free */
     uint64_t value; /* atomic */
@@ -137,6 +138,7 @@ struct hm_entry {
 #define HM_M_MAKE 'M' /* interposer: u64 step, device and inode of standard output: a make process starts; answered by ACK
                          once the step's writes are known */
 #define HM_M_WANT 'W' /* interposer: u32 step, path: AHEAD file is about to be opened; ACK when the disk holds it */
+#define HM_M_NORULE 'N' /* interposer: u32 step, path: make has no rule for this HIDDEN file, which is on the disk; ACK */
 #define HM_RECIPE 'R'
 #define HM_SHELL 'F'  /* $(shell): standard output is the result and is captured */
 /* Launcher's arguments, as the interposer inside make gives them:

@@ -164,6 +164,8 @@ size_t hm_launch_words(char *const argv[]);
 void hm_launch_fill(struct hm_launch *l, const char **words, const char *path, char *const argv[]);
 void hm_echo_start(void);
 void hm_echo_failed(void); /* stdout shows an error if a launcher could not write an echo */
+/* Whether this text for standard error is about a hidden file without a rule, or comes after such a one: it is not let out. */
+bool hm_no_rule(const char *text);
 void hm_make_flush(void); /* held-back text goes out for real */
 enum hm_echo { HM_ECHO_NONE, HM_ECHO_LINE, HM_ECHO_TEXT };
 enum hm_echo hm_echo_take(char *const argv[], int out_fd, const char **text); /* or sends it out, if it is not this command's */

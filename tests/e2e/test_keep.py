@@ -92,6 +92,9 @@ def test_what_is_made_only_where_there_is_none_is_a_persons_once_changed(project
     project.edit("in", "second", "third")
     project.rebuild()
     assert project.text("out") == "third\nmine\nmine, too\n"
+    project.damage("config.h", "mine once more\n")
+    project.rebuild()
+    assert project.text("out") == "third\nmine once more\nmine, too\n"
 
 
 def test_rows_that_a_person_added_to_a_file_that_the_build_adds_to_stay(project: Project) -> None:

@@ -244,7 +244,7 @@ def test_a_sample_is_chosen_by_its_seed(project: Project) -> None:
 
 
 def test_an_altered_product_is_found(project: Project) -> None:
-    program(project)
+    program(project, MAKEFILE.replace("note:\n", "note: common.h\n"))  # without one it would be a person's now
     project.build()
     project.damage("note")
     project.lose("b.o")
