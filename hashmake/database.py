@@ -40,10 +40,11 @@ little-endian u32 unless said otherwise; "list" is a count, that many lengths, t
 | `n` goal, inputs (16 + 16) | the null check of its last complete build with these inputs: see nullcheck.py |
 | `s` goal, inputs (16 + 16) | not empty: make itself started steps there that make no files |
 | `P` | all products: path, version, moment (u64) |
-| `S` | all sources: path, version, moment (u64) at which each was last seen to change |
+| `S` | all sources: path, version, moment (u64) at which each was last seen to change, or first seen (view.py) |
 | `K` path | table of names (list): as its step wrote it, after the last build, before its last change, build of that |
 | `T` kind (1), version of a file | what was found in its text: names joined by NUL (projections) |
 | `L` build (u32 BE) | log of a build, the last 20: compressed JSON. That of the last null build is the file `null` |
+| `A` | the real time (ns, u64) of all files that git tracks and that were unchanged when they were first seen here |
 | `D` | not empty: what is not recorded in the tree can't be believed (after damage, or when the machine went down) |
 | `H` | the state directory's path when this was written: a tree that was moved is noticed |
 """
@@ -51,6 +52,7 @@ little-endian u32 unless said otherwise; "list" is a count, that many lengths, t
 _MAP_SIZE = 1 << 36
 _KEEP_LOGS = 20
 U32 = struct.Struct("<I")
+U64 = struct.Struct("<Q")
 BE = struct.Struct(">I")
 STATE = struct.Struct("<QIII")
 

@@ -6,11 +6,11 @@ import time
 from collections import ChainMap
 from collections.abc import Callable
 
-from hashmake import keep, roll
+from hashmake import git, keep, roll
 from hashmake.account import Account
 from hashmake.archive import Archive
 from hashmake.build import Request, say
-from hashmake.database import Database, last_null, unpack_manifest
+from hashmake.database import U64, Database, last_null, unpack_manifest
 from hashmake.disk import Disk
 from hashmake.engine import Engine
 from hashmake.errors import EXIT_FAILED, EXIT_INTERRUPTED, Damaged, StateUnusable
@@ -27,7 +27,7 @@ from hashmake.statedir import remove_run_directory
 from hashmake.supervisor import Supervisor
 from hashmake.tables import NAME, NO_VALUE, READ, PathId, ValueId
 from hashmake.tree import Tree
-from hashmake.view import FOREIGN, HIDDEN, HIDE, SOURCE, TIME, View
+from hashmake.view import FOREIGN, HIDDEN, HIDE, SOURCE, TIME, View, first_sight
 
 _MAX_RESTARTS = 3
 _MOST_LINES = 5  # about files of one kind
@@ -182,6 +182,10 @@ class Session:
         self._anew = anew
         self._saved = self._told = self._discarded = False
         self._altered: dict[PathId, ValueId] = {}
+        # What git tracks and nobody has changed is of one age: git keeps no times.
+        self._tracked: dict[bytes, int] = {}
+        self._of_one_age: set[bytes] = set()
+        self._age = 0
         self._taken: set[PathId] = set()  # of these: shown to make, which may leave them alone
         self._db, self._archive, self._recording = opened.db, opened.archive, opened.recording
         self._goal: Goal = self._recording.goal(request.key)
@@ -232,8 +236,8 @@ class Session:
             elif product and pid in self._goal.products:
                 view.set(paths[pid], SOURCE, 0)
             else:
-                tree.seq += 1
-                view.set(paths[pid], SOURCE, tree.seq)
+                view.set(paths[pid], SOURCE, tree.seq + 1)
+        tree.seq += 1
         view.moment(tree.seq)
 
     # -- the stages, in order -------------------------------------------------------------------------------------
@@ -255,6 +259,7 @@ class Session:
             view = self._make_view(run_dir)
             tree = Tree(recording.tables, self._disk, recording.seq, view.made)
             self._own_up()
+            self._learn_ages()
             self._prepare(tree, view)
             engine = self._engine(tree, run_dir, distrust, view.give_up)
             supervisor = Supervisor(engine, run_dir, os.fsdecode(engine.library), lambda: self._save(engine))
@@ -292,6 +297,36 @@ class Session:
             more = f" and {len(misfits) - 1} more" if len(misfits) > 1 else ""
             say(f"{self.request.out}: {first}{more}: not as a clean build makes it; plain make left it so; made again")
 
+    def _learn_ages(self) -> None:
+        """Which files are of one age, and of which: it stays what it was when this tree was first seen."""
+        self._tracked = git.tracked(self.request.where)
+        known = self._recording.tables.path_ids
+        sources, products = self._recording.sources, self._recording.products
+        for path, mtime_ns in self._tracked.items():
+            pid = known.get(path)
+            if pid is not None and (pid in sources or pid in products):
+                continue
+            try:
+                if os.lstat(path).st_mtime_ns == mtime_ns:
+                    self._of_one_age.add(path)
+            except OSError:
+                pass  # removed, and not committed yet
+        age = self._db.get(b"A")
+        if age is None and self._of_one_age:
+            age = U64.pack(max(self._tracked[path] for path in self._of_one_age))
+            self._db.put_all({b"A": age})
+        if age is not None:
+            self._age = first_sight(U64.unpack(age)[0])
+
+    def _first_sight(self, path: bytes, version: bytes) -> int:
+        """The moment of a source that is recorded for the first time: it keeps its place among those not recorded."""
+        if path in self._of_one_age:
+            return self._age
+        try:
+            return first_sight(os.stat(path).st_mtime_ns) if version else self._recording.seq
+        except OSError:
+            return self._recording.seq
+
     def _own_up(self) -> None:
         """What a person has said of paths: a person's own are sources, what was given back is a product again."""
         recording = self._recording
@@ -310,15 +345,22 @@ class Session:
             recording.product(self._goal, pid, NO_VALUE, NO_VALUE, recording.seq)
 
     def _by_hand(self, pid: PathId, known: ValueId, here: ValueId) -> bool:
-        """Whether somebody wrote what lies on the path of a product: no step is known to have made it."""
+        """Whether somebody wrote what lies on the path of a product: no step is known to have made it.
+
+        What git tracks is a source then; of anything else a copy is kept.
+        """
         recording = self._recording
         values = recording.tables.values
         if here == known or values[here][:1] != b"F" or not recording.made_by_step(pid, known) or not known:
             return False
         if (pid, here) in recording.makers or recording.reaches(pid, known, here):
             return False
-        self._altered[pid] = here
-        self._keeper.watch(recording.tables.paths[pid], values[here])
+        if recording.tables.paths[pid] in self._tracked:
+            recording.becomes_source(pid, here, recording.seq)
+            self._discarded = True
+        else:
+            self._altered[pid] = here
+            self._keeper.watch(recording.tables.paths[pid], values[here])
         return True
 
     def _tell_what_was_replaced(self, engine: Engine, code: int) -> bool:
@@ -383,6 +425,7 @@ class Session:
         known = ChainMap(recording.products, recording.sources)
         for pid in tree.uncover(known, strangers=last is not None and not last.flags & UNSEEN):
             view.made(paths[pid], recording.products.get(pid, (NO_VALUE, 0))[1], True, True)
+        tree.seq += 1  # what has changed since the last build changed at one moment
         recording.seq = tree.seq
         foreign = [(p, v) for p, v in recording.products.items() if p not in tree.state]
         for pid, (version, changed_at) in [*recording.sources.items(), *foreign]:
@@ -392,16 +435,18 @@ class Session:
             derived = product and recording.made_by_step(pid, version)
             now = disk.own(path) if product else disk.content(path)
             if now != values[version]:
-                if derived:
-                    self._by_hand(pid, version, recording.tables.value(now))
-                tree.seq += 1
                 moment = tree.seq
+                if derived and self._by_hand(pid, version, recording.tables.value(now)) and pid in recording.sources:
+                    view.set(path, SOURCE, moment)
+                    continue
                 # One that was changed by hand stays what it was: a goal that has a rule for it makes it again.
                 seen = version if derived else recording.tables.value(now)
                 (recording.products if product else recording.sources)[pid] = (seen, moment)
             if derived:
                 tree.foreign[pid] = version
             view.set(path, FOREIGN if derived else SOURCE, moment)
+        for path in self._of_one_age:
+            view.set(path, SOURCE, self._age)
         view.moment(tree.seq)
         recording.seq = tree.seq
 
@@ -418,6 +463,8 @@ class Session:
             self._discarded = True
             return
         by_hand = self._by_hand(pid, known, here)
+        if pid in recording.sources:
+            return
         if by_hand and pre == NO_VALUE and not self.request.kbuild:
             self._taken.add(pid)
             # It is there, older than every source: a rule with prerequisites makes it again. A rule or a step that
@@ -562,7 +609,10 @@ class Session:
             version = ValueId(tables.fact_value[fid])
             if tables.fact_kind[fid] == NAME:
                 version = tables.value(engine.tree.seen(READ, pid))
-            if recording.sources.get(pid, (None, 0))[0] != version:
+            before = recording.sources.get(pid)
+            if before is None:
+                recording.sources[pid] = (version, self._first_sight(tables.paths[pid], tables.values[version]))
+            elif before[0] != version:
                 recording.sources[pid] = (version, engine.began)
 
     def _orphans(self, engine: Engine, result: Result) -> list[bytes]:

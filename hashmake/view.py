@@ -11,13 +11,14 @@ from collections.abc import Sequence
 
 import xxhash
 
-VERSION = 8
+VERSION = 9
 MAGIC = 0x57564D48
 TABLES = 10
 HEADER = struct.Struct(f"<IIQQQQQ{TABLES}Q")
 HIDE, TIME, GIVEN_UP = 1, 2, 4
 HIDDEN, PRESENT, LIVE, AHEAD, SOURCE, FOREIGN = 1, 2, 3, 4, 5, 6
 TIME_BASE = 1_200_000_000
+FIRST_SIGHT = 1 << 60  # in a moment: the rest is an eighth of the real time then, in ns (HM_FIRST_SIGHT)
 _DIRECTORY_SLOTS = 1 << 14
 _LEAST = 1 << 19
 _ENTRY = struct.Struct("<QQ")
@@ -29,6 +30,11 @@ _FLAGS_AT = 40
 def path_hash(path: bytes) -> int:
     """XXH64 of a path; 0 stands for a free slot, so it is 1."""
     return xxhash.xxh64_intdigest(path) or 1
+
+
+def first_sight(mtime_ns: int) -> int:
+    """The moment of a path that is seen for the first time and has this real time."""
+    return FIRST_SIGHT | min(max(mtime_ns, 0) // 8, FIRST_SIGHT - 1)
 
 
 class View:
@@ -91,7 +97,8 @@ class View:
 
     def moment(self, seq: int) -> None:
         """The highest sequence number given so far."""
-        _SEQ.pack_into(self._map, _SEQ_AT, seq)
+        if seq < FIRST_SIGHT:
+            _SEQ.pack_into(self._map, _SEQ_AT, seq)
 
     def made(self, path: bytes, seq: int, there: bool, on_disk: bool) -> None:
         """A step made path (or is judged to have): tree.Watcher."""

@@ -10,7 +10,7 @@
 #define HM_EVENTS_H
 #include <stdint.h>
 
-#define HM_VERSION 8
+#define HM_VERSION 9
 
 /* ---- environment -------------------------------------------------------------------------------------------------
  * HASHMAKE_RUN   absolute path of the run directory of this build; it holds
@@ -124,6 +124,9 @@ struct hm_entry {
  * all of these: HM_TIME_UNKNOWN + real time / 8, less than HM_TIME_BASE. Directories too. FOREIGN entries lie below
  * those: seq seconds. What a step with HM_TIMES wrote itself is for it newer than all entries, in the order of its records. */
 #define HM_TIME_BASE 1200000000ull
+/* In an entry's value: not a sequence number, but (real time in ns at first sight) / 8. Such a path has not changed since,
+ * and is compared with those that have no entry by the same clock. */
+#define HM_FIRST_SIGHT (1ull << 63)
 #define HM_TIME_UNKNOWN 600000000ull
 
 /* ---- messages on the socket --------------------------------------------------------------------------------------

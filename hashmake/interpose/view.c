@@ -171,6 +171,12 @@ void hm_time(const struct hm_path *p, struct timespec *t) {
     case HM_V_PRESENT:
     case HM_V_AHEAD:
     case HM_V_SOURCE:
+        if (value & HM_FIRST_SIGHT) {
+            uint64_t eighths = (value & ~HM_FIRST_SIGHT) >> 3; /* of the real time then, in ns */
+            t->tv_sec = (time_t)(HM_TIME_UNKNOWN + eighths / 1000000000u);
+            t->tv_nsec = (long)(eighths % 1000000000u);
+            return;
+        }
         t->tv_sec = (time_t)(HM_TIME_BASE + (value >> 3));
         t->tv_nsec = 0;
         return;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -90,3 +91,81 @@ def test_a_rule_that_is_really_missing_is_told_as_make_does(project: Project) ->
     failed = project.rebuild()
     assert failed.status == 2
     assert "No rule to make target 'one.h', needed by 'prog'" in failed.err
+
+
+SHIPPED = """\
+all: prog side
+prog: prog.c parser.c
+	cat prog.c parser.c > prog
+side: parser.y
+	cp parser.y side
+parser.c: parser.y
+	no-such-generator parser.y
+check: prog doc.1
+	cat prog doc.1 > check.out
+doc.1: parser.y
+	no-such-generator --help
+"""
+
+
+def shipped(project: Project) -> None:
+    """As in a tarball: what was generated is newer than what it was generated from."""
+    project.write("Makefile", SHIPPED)
+    for at, name in enumerate(("parser.y", "prog.c", "parser.c", "doc.1")):
+        project.write(name, f"{name}\n")
+        project.touch(name, date=1_500_000_000 + at)
+
+
+def test_a_shipped_file_keeps_its_place_when_it_is_first_looked_at_later(project: Project) -> None:
+    """doc.1 was taken for older than parser.y, which had been recorded before: its generator was asked for."""
+    shipped(project)
+    assert project.build().status == 0
+    project.write("prog.c", "prog.c, edited\n")
+    assert project.rebuild().status == 0
+    if project.mode.equal_times:
+        shipped(project)  # what was never looked at has no other order than that of its times
+    assert project.attempt("check").status == 0
+    project.touch("parser.y")
+    assert "nothing changed" in project.attempt("check").err
+    project.write("parser.y", "parser.y, edited\n")
+    failed = project.attempt("check")
+    assert failed.status == 2
+    assert "no-such-generator" in failed.err
+
+
+def test_what_git_tracks_and_nobody_has_changed_is_of_one_age(project: Project) -> None:
+    """A clone writes its files in any order; a checkout that brings source and generated file brings both at once."""
+    shipped(project)
+    project.touch("parser.c", "doc.1", date=1_400_000_000)
+    (project.tree / ".gitignore").write_text(".hashmake\nprog\nside\ncheck.out\n")
+    git(project, "init", "-q", ".")
+    git(project, "add", "-A")
+    git(project, "commit", "-qm", "first")
+    assert project.attempt().status == 0
+    assert project.attempt("check").status == 0
+    for name in ("parser.y", "parser.c", "doc.1"):
+        project.write(name, f"{name}, second\n")
+    git(project, "commit", "-qam", "second")
+    assert project.attempt().status == 0
+    assert project.text("prog") == "prog.c\nparser.c, second\n"
+    project.write("parser.y", "parser.y, third\n")
+    assert project.attempt().status == 2
+
+
+def test_a_product_that_git_tracks_is_a_source_once_changed(project: Project) -> None:
+    """Not healed, not copied."""
+    project.write("Makefile", "all: out\nout: made in\n\tcat made in > out\nmade: in\n\tsed s/^/H/ in > made\n")
+    project.write("in", "1\n")
+    git(project, "init", "-q", ".")
+    project.build()
+    git(project, "add", "made", "in", "Makefile")
+    project.damage("made", "mine\n")
+    project.build()
+    assert project.text("out") == "mine\n1\n"
+    assert not (project.tree / ".hashmake/kept").exists()
+    assert "nothing changed" in project.build().err
+
+
+def git(project: Project, *words: str) -> None:
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words]
+    subprocess.run(command, cwd=project.tree, env=project.environment, check=True, capture_output=True)

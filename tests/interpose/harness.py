@@ -14,7 +14,7 @@ import xxhash
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "hashmake" / "interpose"
-VERSION = 8
+VERSION = 9
 TRACE_FIRST = 65536
 TRACE_HEADER = struct.Struct("=IIQQIII5I")
 TABLES = 10
