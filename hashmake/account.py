@@ -111,7 +111,7 @@ class Accountant:
             account.unseen = _NO_RECORD
             writes = [r for r in writes if r[1:2] == b"/"]
         touched = {r[1:] for r in writes}
-        self._expand_moves(writes, touched)
+        self._expand_moves(account, writes, touched)
         account.wrote |= touched
         unique = set(records)
         unique.discard(b"")
@@ -351,13 +351,16 @@ class Accountant:
             last[record[1:]] = at
         return sorted(last, key=last.__getitem__)
 
-    def _expand_moves(self, writes: list[bytes], touched: set[bytes]) -> None:
-        """A renamed directory: everything below has a new name."""
+    def _expand_moves(self, account: Account, writes: list[bytes], touched: set[bytes]) -> None:
+        """A renamed directory: everything below has a new name. What it was is an input, as what a copy reads is."""
+        made = {r[1:] for r in writes if r[:1] == trace.WRITE}
         for at, record in enumerate(writes):
             if record[:1] != trace.MOVEDIR or not writes[at + 1 : at + 2] or not writes[at + 1][1:].strip(b"/"):
                 continue
             old, new = record[1:], writes[at + 1][1:]
             for where, directories, files in os.walk(new):
+                if old not in made:
+                    self._moved_along(account, old + where[len(new) :], directories + files)
                 for name in directories + files:
                     path = where + b"/" + name
                     touched.add(path)
@@ -365,6 +368,20 @@ class Accountant:
             prefix = old + b"/"
             paths = self._tree.tables.paths
             touched.update(paths[p] for p, v in self._tree.state.items() if v and paths[p].startswith(prefix))
+
+    def _moved_along(self, account: Account, directory: bytes, names: list[bytes]) -> None:
+        """Facts about a directory that was moved: which names it held, and what each of these was."""
+        tree = self._tree
+        pid = tree.tables.path(directory)
+        if self._internal(account, pid):
+            return
+        version = b"N" + b"\0".join(sorted(names))
+        account.facts.add(tree.tables.fact(LIST, pid, tree.tables.value(version)))
+        for name in names:
+            child = tree.tables.path(directory + b"/" + name)
+            here = tree.state.get(child)
+            if here and not self._internal(account, child):
+                account.facts.add(tree.tables.fact(READ, child, here))
 
     def _written_path(self, account: Account, path: bytes, first: dict[bytes, int], was: bytes | None) -> None:
         tree = self._tree
@@ -442,6 +459,8 @@ class Accountant:
         # What another goal made and this step replaced without a look is not there in a clean build.
         if b"n" in earlier or (written and not earlier and tree.foreign.pop(pid, None) is not None):
             return NO_VALUE
+        if _moved_at(path, first) and not was:
+            return NO_VALUE  # it came with its directory, which found nothing (or an empty one) in its place
         if not written or not changed_since(st, account.started_ns) or was == self._disk.own(path):
             # The content is what it was; but make sees a new time, also when this step is skipped one day.
             for kind in earlier:

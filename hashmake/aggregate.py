@@ -63,10 +63,18 @@ def _facts_of(
     fact_path, fact_kind = tables.fact_path, tables.fact_kind
     for fid in new:
         pid = fact_path[fid]
+        if fact_kind[fid] == LIST and _made_by_itself(pid, written):
+            continue
         if fact_kind[fid] == LIST:
             entry.add(_listing_at_entry(FactId(fid), written, tree))
         elif pid not in written:
             entry.add(FactId(fid))
+
+
+def _made_by_itself(directory: int, written: dict[PathId, tuple[ValueId, ValueId]]) -> bool:
+    """Whether the composite made this directory: what lay in it is its own work, and it may be gone again."""
+    there = written.get(PathId(directory))
+    return there is not None and there[0] == NO_VALUE
 
 
 def _listing_at_entry(fid: FactId, written: dict[PathId, tuple[ValueId, ValueId]], tree: Tree) -> FactId:
@@ -91,6 +99,8 @@ def _own_facts(
     for fid in account.facts:
         there = written.get(PathId(tables.fact_path[fid]))
         kind = tables.fact_kind[fid]
+        if kind == LIST and _made_by_itself(tables.fact_path[fid], written):
+            continue
         if kind == LIST:
             entry.add(_listing_at_entry(fid, written, tree))
         elif there is None or kind == NEVER or _held_before(fid, there[0], tree):

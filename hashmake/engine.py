@@ -7,6 +7,7 @@ on without running; one that ran moves it on by what its trace says.
 import time
 from array import array
 from collections.abc import Callable
+from posixpath import dirname
 
 from hashmake import step as steps
 from hashmake import trace
@@ -277,8 +278,14 @@ class Engine:
             # steps in turn may have made the one of the other (a second pass): then each version leads to the other.
             return False
 
+        # Gone with the directory that it was in: that one is there again, so it has to come back as well.
+        parent = tables.path_ids.get(dirname(tables.paths[pid]))
+        returned = end == NO_VALUE and parent in tree.made_at and tree.state[parent] and parent not in tree.ahead
+
         def usable(rid: ResultId) -> bool:
             maker = self.recording.result(rid)
+            if returned and maker is not None and parent in maker.outs[0::3]:
+                return False
             # What lies on this path itself is the chain's own affair, what this build makes will be judged in its turn.
             if maker is not None and maker.flags & (UNSEEN | FAILED):
                 return False  # it will not be current: what it left leads nowhere
@@ -543,6 +550,12 @@ class Engine:
         for out, _pre, _post in maker.outputs():
             self.tree.conceal(out)  # it starts from nothing again, and must not wait for itself
         return running
+
+    def came_with(self, pid: PathId) -> list[PathId]:
+        """What lay in a directory that a later step had moved away, and is due again with it: the outermost first."""
+        paths = self.tree.tables.paths
+        prefix = paths[pid] + b"/"
+        return sorted((p for p in self.tree.ahead if paths[p].startswith(prefix)), key=lambda p: len(paths[p]))
 
     def given(self, number: int, pid: PathId) -> None:
         """A running step opens pid now: where the version that is due could not be brought back, it is not believed."""

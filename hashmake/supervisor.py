@@ -364,7 +364,7 @@ class Supervisor:
                 _send(connection.sock, _ACK_MESSAGE)
             return
         self._waiting.setdefault(pid, []).append((connection, step))
-        self.bring_back(pid, lambda: self._released(pid))
+        self.bring_back(pid, lambda: self._and_what_lay_in_it(pid, set()))
 
     def bring_back(self, pid: PathId, then: Callable[[], None]) -> None:
         """Run the step that makes the version of pid that is due; `then` when that has ended, well or not."""
@@ -405,6 +405,14 @@ class Supervisor:
         number = block[at + 15 :].split(b"\0", 1)[0]
         running = self._reruns.get(int(number) if number.isdigit() else 0, (None, None))[0]
         return running if running is not None and not self._serving(running) else None
+
+    def _and_what_lay_in_it(self, pid: PathId, tried: set[PathId]) -> None:
+        inside = next((p for p in self._engine.came_with(pid) if p not in tried), None)
+        if inside is None:
+            self._released(pid)
+        else:
+            tried.add(inside)
+            self.bring_back(inside, lambda: self._and_what_lay_in_it(pid, tried))
 
     def _released(self, pid: PathId) -> None:
         for connection, step in self._waiting.pop(pid, []):

@@ -244,6 +244,8 @@ class Tree:
         if found is None:
             path = self.tables.paths[pid]
             names = self.disk.names(path)
+            if names is None and pid in self.ahead:
+                names = []  # a later step has moved it away; what is due in it is ahead, too
             if names is None or self.state.get(pid) == NO_VALUE:
                 found = digest.ABSENT
             else:

@@ -103,7 +103,22 @@ static bool hidden_parent(const struct hm_path *p) {
     return e && (__atomic_load_n(&e->value, __ATOMIC_ACQUIRE) & 7) == HM_V_HIDDEN;
 }
 
+/* A directory that a later step has moved or removed, and that is due now: who opens something in it needs it. */
+static void want_parent(const struct hm_path *p) {
+    struct hm_entry *e = hm_hides() ? hm_find(p->dirhash) : NULL;
+    if (!e || (__atomic_load_n(&e->value, __ATOMIC_ACQUIRE) & 7) != HM_V_AHEAD) return;
+    HM_OWN(struct hm_path, parent);
+    size_t n = p->len;
+    while (n > 1 && p->s[n - 1] != '/') n--;
+    if (n < 2 || !hm_has_room(&parent)) return;
+    memcpy(parent.s, p->s, n - 1);
+    parent.s[n - 1] = 0;
+    parent.len = n - 1;
+    hm_want(&parent);
+}
+
 int hm_gate(struct hm_path *p, enum hm_use use) {
+    if (use != HM_LOOKING) want_parent(p);
     bool replaces = use == HM_REPLACING || use == HM_MAKING_DIRECTORY;
     if (p->gone || (replaces && hidden_parent(p))) {
         hm_emit(HM_ABSENT, p);
