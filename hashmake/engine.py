@@ -112,6 +112,7 @@ class Engine:
         self._asked: dict[ResultId, tuple[list[bytes], steps.Environment]] = {}
         self._skipped_makes: list[Result] = []
         self._ran_now: set[ResultId] = set()
+        self._led_on: set[PathId] = set()  # whose later versions are being looked into
         self._removed: set[PathId] = set()  # taken over from another goal, and not there
         self._number = 0
 
@@ -287,7 +288,7 @@ class Engine:
             if returned and maker is not None and parent in maker.outs[0::3]:
                 return False
             # What lies on this path itself is the chain's own affair, what this build makes will be judged in its turn.
-            if maker is not None and maker.flags & (UNSEEN | FAILED):
+            if maker is not None and (maker.flags & (UNSEEN | FAILED) or self._has_lost(maker, pid)):
                 return False  # it will not be current: what it left leads nowhere
             return maker is None or all(
                 tree.check(FactId(f))
@@ -296,6 +297,22 @@ class Engine:
             )
 
         return self.recording.reaches(pid, start, end, usable)
+
+    def _has_lost(self, maker: Result, pid: PathId) -> bool:
+        """Whether another product of this step than pid is gone, or was changed by nobody known."""
+        if pid in self._led_on:
+            return False
+        self._led_on.add(pid)
+        try:
+            for out, _pre, post in maker.outputs():
+                if out == pid or out in self.tree.made_at:
+                    continue
+                here = self.tree.on_disk(out)
+                if here != post and not self._reaches(out, post, here):
+                    return True
+            return False
+        finally:
+            self._led_on.discard(pid)
 
     def _taken_away(self, pid: PathId) -> bool:
         """Whether a path is gone because another goal (clean) removed it, not make itself nor a step of this goal."""
@@ -574,8 +591,12 @@ class Engine:
         """Whether running it now leaves every path that it writes in the version that is due."""
         if maker.flags & (COMPOSITE | UNSEEN | FAILED):
             return False
-        state = self.tree.state
-        return all(not pre and state.get(pid) == post for pid, pre, post in maker.outputs())
+        tree = self.tree
+        own = set(maker.outs[0::3])
+        if not all(not pre and tree.state.get(pid) == post for pid, pre, post in maker.outputs()):
+            return False
+        # What it read may have been taken further since, or away: then it would make something else now.
+        return all(tree.check(FactId(f)) for f in maker.facts if tree.tables.fact_path[f] not in own)
 
     # -- saving ---------------------------------------------------------------------------------------------------
 

@@ -13,29 +13,45 @@ _LOOK = {EXISTS: b"E", ACCESS: b"A", STAT: b"T", LSTAT: b"O", READ: b"T"}
 
 
 class _Manifest:
-    """What must be so, while it is gathered."""
+    """What must be so, while it is gathered.
 
-    def __init__(self) -> None:
+    products        paths that are left out of the listings. Which of them a listing showed depends on when it was asked
+                    for, and on what other goals left: a directory that two goals make is there from the beginning for
+                    the second. None of it says anything about the inputs
+    contradicted    the build saw two values of one fact: something changed while it ran, and the step that saw the
+                    earlier value is stale
+    """
+
+    def __init__(self, products: list[bytes]) -> None:
         self.reads: dict[bytes, bytes] = {}
-        self.looks: list[tuple[bytes, bytes]] = []
+        self.looks: set[tuple[bytes, bytes]] = set()
         self.lazy: dict[bytes, bytes] = {}
         self.absent: set[bytes] = set()
         self.lists: dict[bytes, bytes] = {}
+        self.contradicted = False
+        self._products: dict[bytes, set[bytes]] = {}
+        for path in products:
+            parent = dirname(path)
+            self._products.setdefault(parent, set()).add(path[len(parent.rstrip(b"/")) + 1 :])
 
     def fact(self, kind: int, path: bytes, value: bytes) -> None:
         """A fact about a path that the build did not make."""
         if kind == LIST:
-            self.lists[path] = value
+            own = self._products.get(path, ())
+            self._once(self.lists, path, b"\0".join(n for n in value[1:].split(b"\0") if n not in own))
         elif path[:1] != b"/":
-            self.looks.append((path, b"H" + value))
+            self.looks.add((path, b"H" + value))
         elif kind == ABSENT:
             self.absent.add(path)
         elif kind == READ and value[:1] == b"F":
-            self.reads[path] = value
+            self._once(self.reads, path, value)
         elif kind in (STAT, LSTAT) and value[:1] == b"F":
-            self.lazy[path] = value
+            self._once(self.lazy, path, value)
         else:
-            self.looks.append((path, _LOOK[kind] + value))
+            self.looks.add((path, _LOOK[kind] + value))
+
+    def _once(self, seen: dict[bytes, bytes], path: bytes, value: bytes) -> None:
+        self.contradicted |= seen.setdefault(path, value) != value
 
     def product(self, path: bytes, version: bytes) -> None:
         """What the build left at path."""
@@ -44,23 +60,13 @@ class _Manifest:
         elif version[:1] == b"F":
             self.reads[path] = version
         else:
-            self.looks.append((path, b"O" + version))
+            self.looks.add((path, b"O" + version))
 
-    def pack(self, products: list[bytes], goals: list[bytes], disk: Disk) -> bytes:
-        """The manifest; `products` are left out of the listings.
-
-        Which of them a listing showed depends on when it was asked for, and on what other goals left: a directory that
-        two goals make is there from the beginning for the second. None of it says anything about the inputs.
-        """
-        names: dict[bytes, list[bytes]] = {path: [] for path in self.lists}
-        for path in products:
-            parent = dirname(path)
-            if parent in names:
-                names[parent].append(path[len(parent.rstrip(b"/")) + 1 :])
-        expected = [
-            b"\0".join(name for name in listing[1:].split(b"\0") if name not in own)
-            for listing, own in ((self.lists[path], set(names[path])) for path in self.lists)
-        ]
+    def pack(self, goals: list[bytes], disk: Disk) -> bytes | None:
+        """The manifest; None where no tree can be as it says."""
+        both = (p for p, v in self.lazy.items() if self.reads.get(p, v) != v)
+        if self.contradicted or any(both) or any(p in self.reads or p in self.lazy for p in self.absent):
+            return None
         # What a READ says covers the weaker looks at the same path.
         looks = sorted((p, v) for p, v in self.looks if not (p in self.reads and v[:1] in b"EAT"))
         lazy = sorted((p, v) for p, v in self.lazy.items() if p not in self.reads)
@@ -72,8 +78,8 @@ class _Manifest:
                 [v for _, v in looks],
                 sorted(self.absent),
                 list(self.lists),
-                expected,
-                [b"\0".join(names[path]) for path in self.lists],
+                list(self.lists.values()),
+                [b"\0".join(sorted(self._products.get(path, ()))) for path in self.lists],
                 goals,
                 [p for p, _ in lazy],
                 [v for _, v in lazy],
@@ -87,8 +93,8 @@ def null_manifest(root: Result, engine: Engine, goal: Goal, names: list[bytes]) 
     if root.flags & (UNSEEN | QUERY) or not any(post for _pre, post in goal.complete.values()):
         return None
     tables = engine.tree.tables
-    manifest = _Manifest()
     begun = {p for p, (pre, _post) in goal.complete.items() if pre != NO_VALUE} | engine.tree.initial
+    manifest = _Manifest([tables.paths[pid] for pid in goal.products - begun])
     outs = {pid for pid, _pre, _post in root.outputs()}
     own = (goal.products - begun) | outs
     for fid in root.facts:
@@ -102,4 +108,4 @@ def null_manifest(root: Result, engine: Engine, goal: Goal, names: list[bytes]) 
             manifest.fact(kind, tables.paths[pid], tables.values[tables.fact_value[fid]])
     for pid, _pre, post in root.outputs():
         manifest.product(tables.paths[pid], tables.values[post])
-    return manifest.pack([tables.paths[pid] for pid in goal.products - begun], names, engine.disk)
+    return manifest.pack(names, engine.disk)

@@ -25,6 +25,11 @@ static const char *ours_in(const char *preload) {
     return NULL;
 }
 
+bool hm_env_preloads(char *const env[]) {
+    const char *preload = hm_env_get(env, "LD_PRELOAD");
+    return preload && *preload && !(hm.library && hm_same(preload, hm.library));
+}
+
 struct found {
     size_t count;
     const char *run, *step, *make, *preload;

@@ -84,7 +84,7 @@ struct hm_trace {
                           the HM_READ. Arguments beyond HM_READER_MAX bytes are left out, with a last 1 to show it */
 #define HM_READER_MAX 4000u
 #define HM_UNSEEN '!'  /* WHY:PROGRAM the step can't be followed: static, setuid, 32bit, network, socket, terminal,
-                          io_uring, chroot, background, noread (executable but not readable), listing (ldd) */
+                          io_uring, chroot, background, noread (executable but not readable), listing (ldd, partly) */
 
 /* ---- view --------------------------------------------------------------------------------------------------------
  * The clean view: an open-addressing table, linear probing, keyed by XXH64(path, seed 0) (0 is stored as 1), paths as

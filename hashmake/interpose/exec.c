@@ -35,8 +35,36 @@ static bool resolve(struct hm_path *p, int dirfd, const char *path, int flags) {
     return target[0] == '/' && hm_resolve(p, AT_FDCWD, target);
 }
 
+/* What ld.so does instead of starting a program. Its lists, which is what ldd prints, must not name us, so it is started
+ * without us; what it reads for them is known (search.c). */
+static bool only_looks(struct starting *s, char *const argv[], char *const env[]) {
+    const char *library_path = hm_env_get(env, "LD_LIBRARY_PATH"), *program = s->path.s;
+    bool lists = hm_env_get(env, "LD_TRACE_LOADED_OBJECTS") != NULL, verifies = false, known = true;
+    if (hm_is_loader(s->path.s)) {
+        char *const *a = argv && argv[0] ? argv + 1 : NULL;
+        for (program = NULL; a && *a && hm_starts(*a, "--"); a++) {
+            if (hm_same(*a, "--version") || hm_same(*a, "--help") || hm_same(*a, "--verify"))
+                verifies = true;
+            else if (hm_same(*a, "--list"))
+                lists = true;
+            else if (hm_same(*a, "--library-path") && a[1])
+                library_path = *++a;
+            else
+                known = false;
+        }
+        if (a) program = *a;
+    }
+    if (!lists && !verifies) return false;
+    hm_emit(HM_READ, &s->path);
+    if (!known || hm_env_preloads(env) || (program && !strchr(program, '/')))
+        hm_unseen("listing", s->path.s);
+    else if (program)
+        hm_search_listed(program, verifies ? NULL : &library_path, s->path.s);
+    return true;
+}
+
 /* Returns 0, or the errno with which the clean view lets the start fail. */
-static int begin(struct starting *s, int dirfd, const char *path, int flags) {
+static int begin(struct starting *s, int dirfd, const char *path, int flags, char *const argv[], char *const env[]) {
     s->image = HM_IMG_OTHER;
     if (!resolve(&s->path, dirfd, path, flags)) return 0;
     int err = hm_gate(&s->path, HM_READING);
@@ -47,26 +75,13 @@ static int begin(struct starting *s, int dirfd, const char *path, int flags) {
         hm_absent(-r, &s->path);
         return 0;
     }
-    s->image = hm_examine(&s->path);
+    s->image = argv && only_looks(s, argv, env) ? HM_IMG_FOREIGN : hm_examine(&s->path);
     if (s->image == HM_IMG_TRACED) expect(1);
     return 0;
 }
 
 static void failed(struct starting *s) {
     if (s->image == HM_IMG_TRACED) expect(-1);
-}
-
-/* ld.so asked for the libraries that it would load, which is what ldd does, must not name ours: it is started without, and
- * where it looks is not seen. */
-static void without_list(struct starting *s, char *const argv[], char *const env[]) {
-    bool lists = hm_env_get(env, "LD_TRACE_LOADED_OBJECTS") != NULL;
-    if (s->image != HM_IMG_TRACED) return;
-    if (!lists && argv && argv[0] && hm_starts(hm_base(s->path.s), "ld"))
-        for (char *const *a = argv + 1; *a && !lists; a++) lists = hm_same(*a, "--list");
-    if (!lists) return;
-    failed(s);
-    s->image = HM_IMG_FOREIGN;
-    hm_unseen("listing", s->path.s);
 }
 
 /* The environment with our variables in it; on the caller's stack when it has to be made. */
@@ -91,12 +106,11 @@ static int start(int dirfd, const char *path, char *const argv[], char *const en
     bool plain = dirfd == AT_FDCWD && !flags;
     if (plain && hm_make_child() && hm_launches(path)) return launch(path, argv, env);
     HM_OWN(struct starting, s);
-    int err = begin(&s, dirfd, path, flags);
+    int err = begin(&s, dirfd, path, flags, argv, env);
     if (err) {
         errno = err;
         return -1;
     }
-    without_list(&s, argv, env);
     if (HM_UNLIKELY(hm.reload)) hm_load_now();
     if (hm.hold) hm_make_flush();
     ENVIRONMENT(now, env, s.image)
@@ -266,9 +280,8 @@ static int spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t 
     if (!hm_on()) return NEXT(posix_spawn)(pid, path, acts, attr, argv, env);
     if (hm.make && hm_launches(path)) return launch_spawn(pid, path, acts, attr, argv, env);
     HM_OWN(struct starting, s);
-    int err = begin(&s, AT_FDCWD, path, 0);
+    int err = begin(&s, AT_FDCWD, path, 0, argv, env);
     if (err) return err;
-    without_list(&s, argv, env);
     if (hm.hold) hm_make_flush();
     ENVIRONMENT(now, env, s.image)
     int r = NEXT(posix_spawn)(pid, path, acts, attr, argv, now);
@@ -308,7 +321,7 @@ HM_API int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *acts, in
 static void shell_begins(void) {
     HM_OWN(struct starting, s);
     if (!hm_on()) return;
-    begin(&s, AT_FDCWD, _PATH_BSHELL, 0);
+    begin(&s, AT_FDCWD, _PATH_BSHELL, 0, NULL, NULL);
     if (hm.hold) hm_make_flush();
 }
 

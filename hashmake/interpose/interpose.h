@@ -70,6 +70,8 @@ struct dl_phdr_info;
 void hm_search_start(void);
 void hm_searched(const struct dl_phdr_info *); /* where ld.so looked for what this object needs */
 void hm_search_plain(const char *file);        /* ... and will look for what dlopen was asked for */
+/* What ld.so (`loader`) reads to tell which libraries a program needs; library_path NULL: only to tell whether it is one. */
+void hm_search_listed(const char *program, const char *const *library_path, const char *loader);
 pid_t hm_pid(void);   /* the real one, from the kernel */
 
 /* ---- paths (path.c) ---- */
@@ -150,6 +152,7 @@ int hm_do_openat(int dirfd, const char *path, int flags, mode_t mode, int (*next
 enum hm_image { HM_IMG_OTHER, HM_IMG_TRACED, HM_IMG_FOREIGN, HM_IMG_UNSEEN };
 /* Records the reads that executing this file makes; tells whether the interposer will come up in it. */
 enum hm_image hm_examine(struct hm_path *p);
+bool hm_is_loader(const char *path);
 
 /* ---- make (make.c, echo.c) ---- */
 void hm_make_start(void);
@@ -175,6 +178,7 @@ extern char **environ;
 size_t hm_env_room(char *const env[], bool drop); /* bytes needed for a repaired environment; 0: it is fine as it is */
 char **hm_env_fix(char *const env[], bool drop, void *room);
 const char *hm_env_get(char *const env[], const char *name);
+bool hm_env_preloads(char *const env[]); /* others beside us are preloaded */
 const char *hm_env_make(void); /* the make that the build was started with, or NULL */
 void hm_env_hide(void);
 bool hm_env_block(const char *path);    /* /proc/self/environ and the like */

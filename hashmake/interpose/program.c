@@ -50,7 +50,7 @@ static bool gains_rights(const struct hm_path *p, const struct stat *st) {
     return uid != 0 && hm_sys(SYS_getxattr, p->s, "security.capability", NULL, 0) > 0;
 }
 
-static bool is_loader(const char *path) {
+bool hm_is_loader(const char *path) {
     const char *base = hm_base(path);
     return hm_starts(base, "ld-linux") || hm_starts(base, "ld.so") || hm_starts(base, "ld-2.");
 }
@@ -98,7 +98,7 @@ static enum hm_image examine(struct hm_path *p, int depth) {
         hm_unseen("32bit", p->s);
         return HM_IMG_FOREIGN;
     }
-    if (!linked && !is_loader(p->s)) {
+    if (!linked && !hm_is_loader(p->s)) {
         hm_unseen("static", p->s);
         return HM_IMG_UNSEEN;
     }

@@ -190,3 +190,35 @@ def test_15_an_input_edited_while_its_step_runs_is_seen_next_time(project: Proje
     project.write("in", "new\n")
     build.finish()
     project.check(project.rebuild(), runs=2)
+
+
+@pytest.mark.parametrize(
+    ("look", "edited"),
+    [
+        ("ls d", "d/b"),
+        ("cat d/a", "d/a"),
+        ("cat d/b || echo none", "d/b"),
+        ("wc -c d/a", "d/a"),
+        ("test -e d/b; echo $$?", "d/b"),
+    ],
+)
+def test_what_changes_between_two_steps_that_look_at_it_is_seen_next_time(
+    project: Project, look: str, edited: str
+) -> None:
+    """The build saw two values: that of the later step is no reason to call the earlier one current."""
+    project.write(
+        "Makefile",
+        "all: out1 mid out2\n"
+        f"out1:\n\t{{ {look}; }} > out1\n"
+        "mid: out1\n\twhile test ! -e go; do sleep 0.02; done; echo > mid\n"
+        f"out2: mid\n\t{{ {look}; }} > out2\n",
+    )
+    project.write("d/a", "a\n")
+    build = project.start()
+    assert wait_for(lambda: project.has("out1") and project.text("out1") != "")
+    project.write(edited, "changed\n")
+    project.write("go", "")
+    build.finish()
+    project.check(project.rebuild())
+    assert project.text("out1") == project.text("out2")
+    project.check_null(project.build())

@@ -244,3 +244,32 @@ def test_60_any_name_that_the_system_allows_works(project: Project, name: str) -
     project.check(project.rebuild(), runs=2)
     project.write(f"in/{name}", "2\n")
     project.check(project.rebuild(), runs=2)
+
+
+def test_a_chain_of_temporaries_is_made_anew_when_its_end_was_cleaned_away(project: Project) -> None:
+    """libpng: t4, of which t5 is made, is removed; t5 is moved to its place; `make clean` takes that away."""
+    project.write(
+        "Makefile",
+        "all: c\n"
+        "c: in\n"
+        "\trm -f $@ t4 t5\n"
+        "\tcat in > t4\n"
+        "\tsed s/^/x/ t4 > t5\n"
+        "\trm t4\n"
+        "\tmv t5 $@\n"
+        "clean:\n"
+        "\trm -f c\n",
+    )
+    project.write("in", "1\n")
+    project.build()
+    for _ in range(2):
+        assert project.build("clean").status == 0
+        again = project.rebuild()
+        assert "cannot" not in again.err + again.out
+        project.check(again)
+        project.check_null(project.build())
+    project.write("in", "2\n")
+    assert project.build("clean").status == 0
+    project.check(project.rebuild())
+    project.lose("c")
+    project.check(project.rebuild())

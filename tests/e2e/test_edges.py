@@ -161,6 +161,35 @@ def test_the_libraries_that_a_step_lists_are_not_ours(pair: Callable[[str], Pair
     for _ in range(2):
         trees.build()
         trees.same("libs")
+    assert null(trees.build()[0])
+
+
+LISTED = """\
+all: list copy
+libx.so liby.so: lib%.so: %.c ; gcc -shared -o $@ $< $(if $(filter %x.so,$@),-L. -l:liby.so)
+libx.so: liby.so
+prog: main.c libx.so ; gcc -o $@ $< -Wl,-rpath,'$$ORIGIN/first:$$ORIGIN' -L. -l:libx.so -Wl,-rpath-link,.
+list: prog ; ldd prog | sed 's/ (0x.*//' | sort > $@
+copy: prog ; LD_LIBRARY_PATH=$(CURDIR)/third LD_TRACE_LOADED_OBJECTS=1 ./prog | grep -c liby > $@
+"""
+
+
+def test_where_the_libraries_of_a_list_were_looked_for_counts(pair: Callable[[str], Pair]) -> None:
+    """ld.so is started without us for such a list; where it looks, in vain or not, is known all the same."""
+    trees = pair(LISTED)
+    trees.write("x.c", "int y(void); int x(void) { return y(); }\n")
+    trees.write("y.c", "int y(void) { return 1; }\n")
+    trees.write("main.c", "int x(void); int main(void) { return x(); }\n")
+    assert trees.build()[0][0] == 0
+    trees.same("copy")
+    assert null(trees.build()[0])
+    before = (trees.ours / "list").read_text()
+    for directory in (trees.ours, trees.stock):
+        (directory / "first").mkdir()
+        shutil.copy(directory / "libx.so", directory / "first/libx.so")
+    assert trees.build()[0][0] == 0
+    assert (trees.ours / "list").read_text() == before.replace("/libx.so", "/first/libx.so")
+    assert null(trees.build()[0])
 
 
 def test_what_shells_inside_libc_start_is_still_seen(pair: Callable[[str], Pair]) -> None:

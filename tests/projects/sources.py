@@ -73,14 +73,21 @@ def configuration() -> Path:
 def upstream(package: str) -> Path:
     """The upstream tarball of a Debian source package, from the cache or from Debian."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    have = sorted(CACHE.glob(f"{package}_*.orig.tar.[gxb]z*"))
+    have = _tarballs(package)
     if not have:
-        apt("source", "--download-only", package, config=configuration())
-        have = sorted(CACHE.glob(f"{package}_*.orig.tar.[gxb]z*"))
-    tarballs = [path for path in have if path.suffix != ".asc"]
-    if not tarballs:
+        try:
+            apt("source", "--download-only", package, config=configuration())
+        except Unavailable:
+            if not _tarballs(package):  # Debian's own changes may be gone from the archive, the tarball lasts longer
+                raise
+        have = _tarballs(package)
+    if not have:
         raise Unavailable(f"{package}: its source package has no upstream tarball")
-    return tarballs[-1]
+    return have[-1]
+
+
+def _tarballs(package: str) -> list[Path]:
+    return [path for path in sorted(CACHE.glob(f"{package}_*.orig.tar.[gxb]z*")) if path.suffix != ".asc"]
 
 
 def unpack(package: str, into: Path) -> None:
