@@ -48,6 +48,7 @@ class Account:
     wrote    all paths that it wrote, removed or touched
     readers  who read a table whose entries count one by one: the path, then program and arguments, joined by 1
     reread   paths that it, or a step below it, made, and that it read then: no inputs, but what they mention counts
+    anew     products that were put out of its sight, for it to make them from nothing once more
     names    environment variables looked up (step.WHOLE: all)
     unseen   why it can't be followed, "" if it can
     make     a make process came up in it; goal: what it makes when no goal is named
@@ -55,6 +56,7 @@ class Account:
 
     __slots__ = (
         "_lists",
+        "anew",
         "facts",
         "fresh",
         "goal",
@@ -82,6 +84,7 @@ class Account:
         self.looks: set[PathId] = set()
         self.readers: set[bytes] = set()
         self.reread: set[PathId] = set()
+        self.anew: set[PathId] = set()
         self.names: set[bytes] = set()
         self.intermediates: set[bytes] = set()
         self.unseen = b""
@@ -400,7 +403,7 @@ class Accountant:
                 return
             pre = became
         else:
-            pre = before[0] if before is not None else known or NO_VALUE
+            pre = before[0] if before is not None else NO_VALUE if pid in account.anew else known or NO_VALUE
             if not self._internal(account, pid):
                 self._facts_before(account, pid, pre, earlier)
         account.outs.pop(pid, None)

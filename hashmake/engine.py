@@ -14,6 +14,7 @@ from hashmake import trace
 from hashmake.account import Account, Accountant
 from hashmake.aggregate import aggregate
 from hashmake.disk import Disk
+from hashmake.lookups import Lookups
 from hashmake.plan import FORCED, NEVER_RAN, PRINTS, Reason, judge_inputs, judge_kind, judge_outputs
 from hashmake.plugin import Plugin, Projection
 from hashmake.projector import Projector, Table
@@ -105,6 +106,7 @@ class Engine:
         self._accountant = Accountant(tree, disk, own_directory, self._in_flight)
         self._projector = Projector(recording, tree, disk, [Table(path, p, disk) for path, p in tables])
         self._environments: dict[bytes, steps.Environment] = {}
+        self._lookups = Lookups(tree)
         self._env_holds: dict[tuple[int, int, bytes], bytes | None] = {}
         self._unsaved: list[Result] = []
         # What make itself asked for in this build, and for which a record was believed: a command is run again only in
@@ -153,6 +155,7 @@ class Engine:
                 self._asked[candidate.id] = (argv, environment)
                 if candidate.flags & COMPOSITE:
                     self._skipped_makes.append(candidate)
+                self._searched_anew(candidate, environment, above)
                 self._skip(candidate, above)
                 return candidate
             reason = reason or stale
@@ -258,6 +261,10 @@ class Engine:
         if memo not in self._env_holds:
             self._env_holds[memo] = environment.difference(facts, cwd)
         name = self._env_holds[memo]
+        if name is None and self._leads_elsewhere(facts, environment):
+            before = self.environment(self.recording.env_blocks.all[candidate.full_env])
+            old, new = (e.variables.get(b"PATH", b"") for e in (before, environment))
+            return Reason("VariableChanged", b"PATH", old, new)
         if name is None:
             return None
         if name == steps.WHOLE:
@@ -267,6 +274,20 @@ class Engine:
         else:
             old = next((f[len(name) + 1 :] for f in facts.split(b"\0") if f.startswith(name + b"=")), b"")
         return Reason("VariableChanged", name, old, environment.variables.get(name, b""))
+
+    def _leads_elsewhere(self, facts: bytes, environment: steps.Environment) -> bool:
+        """Whether one of the programs that were searched for is another one along PATH as it is now."""
+        searches = environment.searches(facts)
+        if searches is None:
+            return False
+        here = environment.variables.get(b"PATH", b"")
+        return not (steps.searchable(here) and self._lookups.agree(searches[1], searches[0], here))
+
+    def _searched_anew(self, candidate: Result, environment: steps.Environment, above: Running | None) -> None:
+        """A step is current along another PATH than it ran with: where that found nothing is a fact of this build."""
+        searches = environment.searches(self.recording.env_sets.all[candidate.env]) if candidate.env else None
+        if searches is not None and above is not None:
+            above.account.facts.update(self._lookups.passed(searches[1], environment.variables.get(b"PATH", b"")))
 
     def _reaches(self, pid: PathId, start: ValueId, end: ValueId) -> bool:
         """Whether known steps, none of them known to be stale already, lead from one version to the other."""
@@ -514,7 +535,9 @@ class Engine:
             if account.shell:
                 names |= steps.SHELL_READS
             names |= steps.LIBC_READS
-            result.env = self.recording.env_sets.number(environment.facts(names, running.cwd))
+            path = environment.variables.get(b"PATH", b"")
+            searched = self._lookups.searched(account.facts, path) if steps.WHOLE not in names else []
+            result.env = self.recording.env_sets.number(environment.facts(names, running.cwd, searched))
         result.full_env = self.recording.env_blocks.number(environment.block)
 
     def _log(self, running: Running, result: Result) -> None:
@@ -566,6 +589,7 @@ class Engine:
         running.reason = Reason("OutputOverwritten", paths[pid])
         for out, _pre, _post in maker.outputs():
             self.tree.conceal(out)  # it starts from nothing again, and must not wait for itself
+            running.account.anew.add(out)
         return running
 
     def came_with(self, pid: PathId) -> list[PathId]:

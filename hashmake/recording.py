@@ -90,7 +90,7 @@ class Recording:
     products  path -> (last known version, moment): of all goals
     writers   path -> key of the goal that last wrote it
     sources   path -> (last known version, moment at which it was last seen to change)
-    links     (path, version) -> versions that known steps made of it
+    links     (path, version) -> versions that known steps made of it -> the latest that did (0: a composite)
     findings  (kind, version of a file) -> what was found in its text
     seeds     path of a table -> how it began, and what the last build came to (projector.py)
     makers    (path, version) -> the plain result that left it so
@@ -107,7 +107,7 @@ class Recording:
         self.products: dict[PathId, tuple[ValueId, int]] = {}
         self.sources: dict[PathId, tuple[ValueId, int]] = {}
         self.writers: dict[PathId, bytes] = {}
-        self.links: dict[tuple[PathId, ValueId], set[ValueId]] = {}
+        self.links: dict[tuple[PathId, ValueId], dict[ValueId, ResultId]] = {}
         self.makers: dict[tuple[PathId, ValueId], ResultId] = {}
         self.new_results: list[Result] = []
         self.new_links = array("I")
@@ -182,7 +182,7 @@ class Recording:
         if rid:
             self.makers[pid, post] = rid
         if pre not in (post, NO_VALUE):
-            self.links.setdefault((pid, pre), set()).add(post)
+            self.links.setdefault((pid, pre), {})[post] = rid
 
     def reaches(
         self, pid: PathId, start: ValueId, end: ValueId, usable: "Callable[[ResultId], bool] | None" = None
@@ -191,8 +191,9 @@ class Recording:
         seen = {start}
         todo = [start]
         while todo:
-            for version in self.links.get((pid, todo.pop()), ()):
-                if version in seen or (usable and not usable(self.makers.get((pid, version), ResultId(0)))):
+            here = todo.pop()
+            for version, step in self.links.get((pid, here), {}).items():
+                if version in seen or (usable and not usable(step)):
                     continue
                 if version == end:
                     return True

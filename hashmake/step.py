@@ -17,14 +17,15 @@ SHELLS: Names = frozenset(b"sh dash bash ksh mksh zsh ash".split())
 WHOLE = b"*"  # stands for the whole environment in a set of environment facts
 EXPRESSIONS = b"(("  # in a set of names: the values of these are expressions, which name others
 FUNCTIONS = b"BASH_FUNC_*"  # stands for all functions that a bash exported
-# What a shell goes by though no text names it. Few environments have more of these than PATH.
+SEARCH = b"\1"  # in a set of names: programs are searched for along PATH, whose value is not seen otherwise
+# What a shell goes by though no text names it.
 SHELL_READS: Names = frozenset(
-    b"PATH CDPATH ENV BASH_ENV POSIXLY_CORRECT SHELLOPTS BASHOPTS BASH_COMPAT BASH_XTRACEFD PS4 IFS GLOBIGNORE GLOBSORT"
+    b"CDPATH ENV BASH_ENV POSIXLY_CORRECT SHELLOPTS BASHOPTS BASH_COMPAT BASH_XTRACEFD PS4 IFS GLOBIGNORE GLOBSORT"
     b" EXECIGNORE FUNCNEST OPTIND".split()
 ) | {FUNCTIONS}
 # What ld.so and libc go by in any program, where no library of ours sees it.
 LIBC_READS: Names = frozenset(
-    b"LD_LIBRARY_PATH LD_PRELOAD LD_AUDIT POSIXLY_CORRECT GCONV_PATH LOCPATH NLSPATH TZDIR".split()
+    [*b"LD_LIBRARY_PATH LD_PRELOAD LD_AUDIT POSIXLY_CORRECT GCONV_PATH LOCPATH NLSPATH TZDIR".split(), SEARCH]
 )
 
 _JOBSERVER = re.compile(rb" ?--jobserver-(?:auth|fds)=\S+| ?-j\d*(?= |$)| ?-O\w*(?= |$)| ?--sync-mutex=\S+")
@@ -100,14 +101,25 @@ class Environment:
             found = self._whole[cwd] = digest.of_bytes(b"\0".join(sorted(strings)))
         return found
 
-    def facts(self, names: set[bytes], cwd: bytes) -> bytes:
-        """The set of environment facts for these names: NUL-joined NAME=VALUE, or NAME alone where it is not set."""
+    def facts(self, names: set[bytes], cwd: bytes, searched: list[bytes] | None = None) -> bytes:
+        """The set of environment facts for these names: NUL-joined NAME=VALUE, or NAME alone where it is not set.
+
+        searched  names that were looked for along PATH, if SEARCH is among the names: they follow its value, each
+                  after a byte 1, in a fact that begins with one
+        """
         if WHOLE in names:
             return b"*=" + self.whole(cwd)
         get = self.variables.get
         out = []
         if EXPRESSIONS in names:
             names = self._in_expressions(names - {EXPRESSIONS})
+        path = self.variables.get(b"PATH")
+        if SEARCH in names and path is not None and b"PATH" not in names and searchable(path):
+            names = names - {SEARCH}
+            if searched:
+                out.append(b"\1".join([b"", path, *searched]))
+        elif SEARCH in names:
+            names = names - {SEARCH} | {b"PATH"}
         for name in sorted(names):
             if name in MEANINGLESS or name == b"PWD":
                 continue
@@ -125,13 +137,22 @@ class Environment:
             rest = {token for value in values for token in _TOKEN.findall(value)} - found
         return found
 
+    def searches(self, facts: bytes) -> tuple[bytes, list[bytes]] | None:
+        """The value of PATH along which these facts had names searched, and the names; None: none, or it is as here."""
+        if not facts.startswith(b"\1"):
+            return None
+        path, *names = facts.partition(b"\0")[0][1:].split(b"\1")
+        return None if path == self.variables.get(b"PATH") else (path, names)
+
     def difference(self, facts: bytes, cwd: bytes) -> bytes | None:
-        """The first variable in which these facts do not hold here; None when all hold."""
+        """The first variable in which these facts do not hold here; None when all hold (searches left out)."""
         if not facts:
             return None
         if facts.startswith(b"*="):
             return None if facts[2:] == self.whole(cwd) else WHOLE
         for fact in facts.split(b"\0"):
+            if fact.startswith(b"\1"):
+                continue
             name, equals, value = fact.partition(b"=")
             here = self.variables.get(name)
             if (here is not None or equals) and here != (value if equals else None):
@@ -142,6 +163,11 @@ class Environment:
         """The first variable that differs from an earlier environment; WHOLE where none but PWD does."""
         names = sorted((self.variables.keys() | before.variables.keys()) - {b"PWD"})
         return next((n for n in names if before.variables.get(n) != self.variables.get(n)), WHOLE)
+
+
+def searchable(path: bytes) -> bool:
+    """Whether a value of PATH leads to the same files from everywhere."""
+    return b"\1" not in path and all(directory.startswith(b"/") for directory in path.split(b":"))
 
 
 def key_of(kind: bytes, cwd: bytes, argv: list[bytes]) -> bytes:

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "hashmake"
 LAYERS = (
     ("what went wrong, names and digests", "errors digest tables makeargs"),
     ("facts", "goal step result trace tree plugin"),
-    ("decisions", "disk account plan recording running projector aggregate nullcheck"),
+    ("decisions", "disk lookups account plan recording running projector aggregate nullcheck"),
     ("one build's engine", "engine"),
     ("project families", "kbuild"),
     ("edges", "place git piped statedir keep database roll archive strays recovery manifest view supervisor progress"),

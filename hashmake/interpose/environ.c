@@ -194,6 +194,7 @@ void hm_env_opened(int fd) {
 /* ---- what programs ask ---- */
 static void asked(const char *name) {
     if (hm.state != HM_ON || !name || hm_same(name, "LD_PRELOAD") || hm_starts(name, "HASHMAKE_") || hm_starts(name, "MALLOC_")) return;
+    if (hm_only_searches() && hm_same(name, "PATH")) return; /* what it looks for there is seen */
     hm_emit_text(HM_GETENV, name, hm_len(name));
 }
 

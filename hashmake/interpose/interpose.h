@@ -185,6 +185,7 @@ bool hm_env_block(const char *path);    /* /proc/self/environ and the like */
 void hm_env_opened(int fd);             /* ... is open: what it shows is as without us */
 
 /* ---- what kind of program this is (kind.c) ---- */
+bool hm_only_searches(void);            /* PATH is to this program a list of places, and nothing to print */
 void hm_name_program(void);             /* make, a shell, one that takes all of environ */
 void hm_kind_object(const char *name);  /* an object with this file name is loaded */
 void hm_kind_start(int argc, char **argv); /* ... that depends on the arguments */

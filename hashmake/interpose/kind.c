@@ -5,7 +5,7 @@
 #include <string.h>
 
 static bool whole_environment; /* told already, or never to be told */
-static bool is_env, is_printenv, is_awk;
+static bool is_env, is_printenv, is_awk, only_searches;
 
 static bool one_of(const char *list, const char *name, size_t n) {
     for (const char *s = list; n && (s = strstr(s, name)); s++)
@@ -32,6 +32,12 @@ static const char passes_on[] =
     "ld.lld lld as ar nm objcopy objdump strip ranlib readelf xargs find sed grep egrep fgrep sort timeout nice nohup "
     "fixdep conf modpost kallsyms objtool sh dash bash ksh ksh93 mksh zsh ash env printenv cat cp mv rm ln mkdir touch "
     "install tee cmp diff ";
+
+static const char compilers[] = " gcc g++ cc c++ cpp clang clang++ collect2 lto-wrapper ld.lld lld ";
+
+bool hm_only_searches(void) {
+    return only_searches;
+}
 
 /* Interpreters, whatever version their name carries. */
 static bool takes_whole(const char *base) {
@@ -104,6 +110,7 @@ void hm_name_program(void) {
     is_env = hm_same(name, "env");
     is_printenv = hm_same(name, "printenv");
     is_awk = one_of(" awk gawk mawk nawk ", name, n);
+    only_searches = one_of(compilers, name, n);
     if (is_awk) return; /* its arguments tell more */
     if (hm.make || one_of(passes_on, name, n))
         whole_environment = true;

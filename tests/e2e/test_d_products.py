@@ -246,20 +246,22 @@ def test_60_any_name_that_the_system_allows_works(project: Project, name: str) -
     project.check(project.rebuild(), runs=2)
 
 
+CHAIN = """\
+all: c
+c: in
+\trm -f $@ t4 t5
+\tcat in > t4
+\tsed s/^/x/ t4 > t5
+\trm t4
+\tmv t5 $@
+clean:
+\trm -f c
+"""
+
+
 def test_a_chain_of_temporaries_is_made_anew_when_its_end_was_cleaned_away(project: Project) -> None:
     """libpng: t4, of which t5 is made, is removed; t5 is moved to its place; `make clean` takes that away."""
-    project.write(
-        "Makefile",
-        "all: c\n"
-        "c: in\n"
-        "\trm -f $@ t4 t5\n"
-        "\tcat in > t4\n"
-        "\tsed s/^/x/ t4 > t5\n"
-        "\trm t4\n"
-        "\tmv t5 $@\n"
-        "clean:\n"
-        "\trm -f c\n",
-    )
+    project.write("Makefile", CHAIN)
     project.write("in", "1\n")
     project.build()
     for _ in range(2):
@@ -273,3 +275,15 @@ def test_a_chain_of_temporaries_is_made_anew_when_its_end_was_cleaned_away(proje
     project.check(project.rebuild())
     project.lose("c")
     project.check(project.rebuild())
+
+
+def test_a_chain_of_temporaries_goes_back_to_each_text_that_it_was_made_of(project: Project) -> None:
+    """Of which step a removal is depends on what was removed; a step that runs for a version starts from nothing."""
+    project.write("Makefile", CHAIN)
+    for text in (1, 2, 1, 3, 2, 1, 3, 1):
+        project.write("in", f"{text}\n")
+        built = project.rebuild()
+        assert "Error" not in built.err + built.out
+        assert project.text("c") == f"x{text}\n"
+        project.check_null(project.build())
+    project.check(project.build())
