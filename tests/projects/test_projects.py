@@ -17,8 +17,10 @@ from e2e import tool
 from . import sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from _pytest.mark import ParameterSet
 
 Files = dict[str, tuple[str, str]]  # path -> mode, and digest or target of a link
 
@@ -112,20 +114,21 @@ class Tree:
         assert self.project.before in text, f"{self.project.package}: {self.project.edited} is not what it was"
         file.write_text(text.replace(self.project.before, self.project.after), errors="surrogateescape")
 
-    def files(self) -> Files:
-        """Path -> digest, or target of a link."""
+    def files(self, top: Path | None = None) -> Files:
+        """Path -> digest, or target of a link, in the tree or below another directory."""
         found: Files = {}
-        for folder, folders, names in os.walk(self.path):
+        top = top or self.path
+        for folder, folders, names in os.walk(top):
             folders[:] = [name for name in folders if name != ".hashmake"]
             for name in names:
                 path = os.path.join(folder, name)
                 with_mode = oct(os.lstat(path).st_mode)
                 if os.path.islink(path):
-                    found[os.path.relpath(path, self.path)] = (with_mode, os.readlink(path))
+                    found[os.path.relpath(path, top)] = (with_mode, os.readlink(path))
                 else:
                     with open(path, "rb") as file:
                         digest = hashlib.file_digest(file, "sha256").hexdigest()
-                    found[os.path.relpath(path, self.path)] = (with_mode, digest)
+                    found[os.path.relpath(path, top)] = (with_mode, digest)
         return found
 
     def stamps(self) -> dict[str, tuple[int, int, int]]:
@@ -150,7 +153,12 @@ def unequal(ours: Files, stock: Files) -> list[str]:
     return sorted(name for name in ours.keys() | stock.keys() if ours.get(name) != stock.get(name))
 
 
-@pytest.fixture(scope="module", params=PROJECTS, ids=lambda project: project.package)
+def grouped(projects: Sequence[Project]) -> list[ParameterSet]:
+    """Parameters, all tests with one of them in one process."""
+    return [pytest.param(p, id=p.package, marks=pytest.mark.xdist_group(p.package)) for p in projects]
+
+
+@pytest.fixture(scope="module", params=grouped(PROJECTS))
 def tree(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tree:
     """The project, unpacked and configured, or the reason why there is none."""
     try:
