@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from hashmake import database, kbuild, nullcheck, piped, place
 from hashmake.errors import EXIT_INTERNAL, Damaged, StateUnusable
-from hashmake.goal import goal_key, input_digest
+from hashmake.goal import asked_digest, goal_key, input_digest
 from hashmake.makeargs import MakeArguments
+from hashmake.selection import EVERY, unpack
 from hashmake.statedir import StateDirectory
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class Request:
     configured  where the tree's own products go; another place than `out` for a module that lies elsewhere
     query     goals are named, and nothing but what they print is to be seen
     texts     digests of makefiles that are no files; descriptors: where make reads them
+    asked     digest of everything that may change the result and is neither file nor variable of the environment
+    inputs    the same with the environment, as far as it counts
     again     keys of steps that run though they are current (`hashmake verify`)
     progress  who watches; None: whoever fits standard error
     """
@@ -45,7 +48,7 @@ class Request:
         self.texts: list[bytes] = []
         self.descriptors: list[int] = []
         self.key = goal_key(self.arguments, self.where, self.out)
-        self.inputs = self.digest()
+        self.take_words()
         self.quiet = drop_in or self.arguments.silent
         # `make -s version` is called for what it prints. Kbuild's steps say nothing then, and there are many.
         self.query = self.arguments.terse and bool(self.arguments.goals) and not self.kbuild
@@ -66,19 +69,23 @@ class Request:
                 self.texts.append(os.urandom(16))
         if self.texts:
             self.key = goal_key(self.arguments, self.where, self.out)
-            self.inputs = self.digest()
+            self.take_words()
 
     def rewind(self) -> None:
         """Before make is started."""
         for fd in self.descriptors:
             piped.rewind(fd)
 
-    def digest(self) -> bytes:
-        """Of everything that may change the result and is no file."""
-        where = os.fsencode(self.where)
+    def take_words(self) -> None:
+        """After the words changed: what is asked for, as a digest."""
         printing = kbuild.PRINTING if self.kbuild else frozenset[str]()
-        make = os.fsencode(self.make or "")
-        return input_digest(self.arguments, make, dict(os.environb), where, printing, self.texts)
+        self.asked = asked_digest(self.arguments, os.fsencode(self.make or ""), printing, self.texts)
+        self.choose(None)
+
+    def choose(self, names: bytes | None) -> None:
+        """Let those variables of the environment count that this goal can name, as recorded; None: all."""
+        where = os.fsencode(self.where)
+        self.inputs = input_digest(self.asked, dict(os.environb), where, unpack(EVERY if names is None else names))
 
     def key_at(self, here: str, there: str) -> bytes:
         """The key of the same goal where directory `here` is called `there`."""
@@ -191,6 +198,7 @@ def _null(request: Request) -> Compared | None:
     try:
         if db.get(b"O") or _given_back(request):
             return None
+        request.choose(db.get(b"N" + request.key + request.asked))
         stored = db.get(b"n" + request.key + request.inputs)
         if stored is None or (request.query and db.get(b"s" + request.key + request.inputs)):
             return None
@@ -247,7 +255,7 @@ def _question(request: Request) -> int:
         state.lock()
         words = [w for w in request.arguments.meaning if w not in ("-q", "--question")]
         request.arguments.meaning = words
-        request.inputs = request.digest()
+        request.take_words()
         known, current = _known_current(request)
         state.release()
         if current:
@@ -264,6 +272,7 @@ def _known_current(request: Request) -> tuple[bool, bool]:
     except (Damaged, StateUnusable):
         return False, False
     try:
+        request.choose(db.get(b"N" + request.key + request.asked))
         stored = db.get(b"n" + request.key + request.inputs)
         if stored is None:
             return bool(db.get(b"g" + request.key)), False

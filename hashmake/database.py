@@ -38,6 +38,7 @@ little-endian u32 unless said otherwise; "list" is a count, that many lengths, t
 | `g` goal (16) | roots (input digest, result number); products (path, before, after); began (path, version, moment) |
 | `W` | goals (list); paths, and the place in that list of the goal that last wrote each |
 | `n` goal, inputs (16 + 16) | the null check of its last complete build with these inputs: see nullcheck.py |
+| `N` goal, asked (16 + 16) | names of the variables that count for it, joined by NUL (selection.py) |
 | `s` goal, inputs (16 + 16) | not empty: make itself started steps there that make no files |
 | `P` | all products: path, version, moment (u64) |
 | `S` | all sources: path, version, moment (u64) at which each was last seen to change, or first seen (view.py) |

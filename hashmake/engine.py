@@ -15,15 +15,19 @@ from hashmake.account import Account, Accountant
 from hashmake.aggregate import aggregate
 from hashmake.disk import Disk
 from hashmake.lookups import Lookups
+from hashmake.nameable import MakeNames
 from hashmake.plan import FORCED, NEVER_RAN, PRINTS, Reason, judge_inputs, judge_kind, judge_outputs
 from hashmake.plugin import Plugin, Projection
 from hashmake.projector import Projector, Table
 from hashmake.recording import Goal, Recording
 from hashmake.result import COMPOSITE, FAILED, KEPT, QUERY, RECIPE, ROOT, SAYS, SHELL, UNSEEN, Result, ResultId
 from hashmake.running import Below, Running
+from hashmake.selection import EVERY, Names, pack
 from hashmake.tables import ABSENT, CONTENT, NEVER, NO_VALUE, READ, FactId, PathId, ValueId
 from hashmake.trace import TraceFile
 from hashmake.tree import Tree
+
+EVERY_NAME: Names = frozenset({EVERY})
 
 
 class Counts:
@@ -62,6 +66,7 @@ class Engine:
     restart    something was found that only another evaluation can put right
     library    the interposer, as LD_PRELOAD names it
     roles      how many products turned out to be sources; give_up: tells all processes that another evaluation comes
+    root_names names of the variables that the goal's makes and steps can name, once it has ended
     began      the tree's moment before the first step
     altered    products that somebody changed by hand
     mine       paths that are a person's: a step that makes nothing else is not run
@@ -94,6 +99,7 @@ class Engine:
         self.running: dict[int, Running] = {}
         self.restart = False
         self.roles = 0
+        self.root_names: Names = EVERY_NAME
         self.give_up: Callable[[], None] = lambda: None
         self.altered: set[PathId] = set()
         self.mine: frozenset[PathId] = frozenset()
@@ -107,6 +113,7 @@ class Engine:
         self._projector = Projector(recording, tree, disk, [Table(path, p, disk) for path, p in tables])
         self._environments: dict[bytes, steps.Environment] = {}
         self._lookups = Lookups(tree)
+        self._names = MakeNames(recording, tree, disk)
         self._env_holds: dict[tuple[int, int, bytes], bytes | None] = {}
         self._unsaved: list[Result] = []
         # What make itself asked for in this build, and for which a record was believed: a command is run again only in
@@ -258,6 +265,8 @@ class Engine:
             return None
         memo = (candidate.env, environment.id, cwd)
         facts = self.recording.env_sets.all[candidate.env]
+        if facts.startswith(b"\2"):
+            return self._judge_make(candidate, facts, environment, cwd)
         if memo not in self._env_holds:
             self._env_holds[memo] = environment.difference(facts, cwd)
         name = self._env_holds[memo]
@@ -274,6 +283,16 @@ class Engine:
         else:
             old = next((f[len(name) + 1 :] for f in facts.split(b"\0") if f.startswith(name + b"=")), b"")
         return Reason("VariableChanged", name, old, environment.variables.get(name, b""))
+
+    def _judge_make(self, candidate: Result, facts: bytes, environment: steps.Environment, cwd: bytes) -> Reason | None:
+        number, _, known = facts[1:].partition(b"=")
+        names = self.recording.env_sets.all[int(number)]
+        if environment.chosen(names, cwd).hex().encode() == known:
+            return None
+        before = self.environment(self.recording.env_blocks.all[candidate.full_env])
+        name = environment.first_changed(before, names)
+        old, new = (e.variables.get(name, b"") for e in (before, environment))
+        return Reason("VariableChanged", name, old, new)
 
     def _leads_elsewhere(self, facts: bytes, environment: steps.Environment) -> bool:
         """Whether one of the programs that were searched for is another one along PATH as it is now."""
@@ -391,7 +410,6 @@ class Engine:
             running.captured |= captured
             if not running.account.make:
                 running.account.make = True
-                running.account.names.add(steps.WHOLE)
             self.take_in(running)
 
     def _absorb(self, running: Running, records: list[bytes], final: bool) -> None:
@@ -531,7 +549,14 @@ class Engine:
     def _environment_facts(self, running: Running, result: Result) -> None:
         environment, account = running.environment, running.account
         names = account.names
-        if running.kind != ROOT:
+        if running.kind == ROOT:
+            self.root_names = EVERY_NAME if self._plugin.names_any else self._names.of(account, result)
+        elif account.make:
+            if account.shell:
+                names |= steps.SHELL_READS
+            named = EVERY_NAME if self._plugin.names_any else self._names.of(account, result)
+            result.env = self.recording.env_sets.number(self._facts_of_make(environment, named, running.cwd))
+        else:
             if account.shell:
                 names |= steps.SHELL_READS
             names |= steps.LIBC_READS
@@ -539,6 +564,16 @@ class Engine:
             searched = self._lookups.searched(account.facts, path) if steps.WHOLE not in names else []
             result.env = self.recording.env_sets.number(environment.facts(names, running.cwd, searched))
         result.full_env = self.recording.env_blocks.number(environment.block)
+
+    def _facts_of_make(self, environment: steps.Environment, names: Names, cwd: bytes) -> bytes:
+        """As Environment.facts, for a step that depends on all variables that a make in it can name.
+
+        Their digest stands behind the number of the set of names.
+        """
+        if EVERY in names:
+            return environment.facts({steps.WHOLE}, cwd)
+        packed = pack(names)
+        return b"\2%d=" % self.recording.env_sets.number(packed) + environment.chosen(packed, cwd).hex().encode()
 
     def _log(self, running: Running, result: Result) -> None:
         if result.flags & COMPOSITE:

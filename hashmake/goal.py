@@ -7,6 +7,7 @@ import os
 
 from hashmake import digest
 from hashmake.makeargs import MakeArguments
+from hashmake.selection import Names, Selection
 
 # Carry no meaning for what a step makes (design.md, rule 5).
 MEANINGLESS = frozenset(
@@ -39,15 +40,8 @@ def _makefiles(arguments: MakeArguments, where: str) -> list[str]:
     return arguments.makefiles
 
 
-def input_digest(
-    arguments: MakeArguments,
-    make: bytes,
-    environ: dict[bytes, bytes],
-    where: bytes,
-    printing: frozenset[str],
-    texts: list[bytes],
-) -> bytes:
-    """Digest of the rest of the request: make, variables, options that matter, the environment, how -f is spelt.
+def asked_digest(arguments: MakeArguments, make: bytes, printing: frozenset[str], texts: list[bytes]) -> bytes:
+    """Digest of the rest of the request, less the environment: make, variables, options that matter, how -f is spelt.
 
     printing  variables that only change what is printed
     texts     digests of makefiles that are no files
@@ -58,13 +52,20 @@ def input_digest(
         *(os.fsencode(w) for w in [*variables, "", *arguments.meaning, "", *arguments.makefiles, ""]),
         *texts,
     ]
-    for name in sorted(environ):
-        if name in MEANINGLESS or (name == b"PWD" and environ[name] == where) or name.startswith(b"HASHMAKE_"):
+    return digest.of_bytes(b"\0".join(words))
+
+
+def input_digest(asked: bytes, environ: dict[bytes, bytes], where: bytes, names: Names) -> bytes:
+    """Digest of the whole request: what was asked for, and those variables of the environment that count."""
+    given = {}
+    for name, value in environ.items():
+        if name in MEANINGLESS or (name == b"PWD" and value == where) or name.startswith(b"HASHMAKE_"):
             continue
-        value = environ[name]
         if name in (b"MAKEFLAGS", b"GNUMAKEFLAGS") and value:
             from hashmake.step import never, normal_makeflags
 
-            value = normal_makeflags(value, never)
-        words.append(name + b"=" + value)
-    return digest.of_bytes(b"\0".join(words))
+            given[name] = normal_makeflags(value, never)
+        else:
+            given[name] = value
+    chosen = Selection(names).of(given)
+    return digest.of_bytes(b"\0".join([asked, *(name + b"=" + chosen[name] for name in sorted(chosen))]))

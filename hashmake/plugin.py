@@ -42,9 +42,11 @@ class Plugin(Protocol):
     """What a family of make projects knows about its own commands.
 
     always_make  whether make -B builds such a project (some have rules that are only there to fail)
+    names_any    makefiles of such a project compute names of variables in such ways that they can name any
     """
 
     always_make: bool
+    names_any: bool
 
     def normal_argv(self, argv: list[bytes]) -> list[bytes]:
         """The program and its arguments without what only changes what is printed."""
@@ -72,6 +74,7 @@ class Plain:
     """Any make project: every word counts."""
 
     always_make = True
+    names_any = False
 
     def normal_argv(self, argv: list[bytes]) -> list[bytes]:
         """As given."""

@@ -23,6 +23,7 @@ from hashmake.recovery import begin, recover, run_directory, survives
 from hashmake.reports.log import as_json
 from hashmake.result import QUERY, ROOT, SAYS, UNSEEN, Result, ResultId
 from hashmake.running import Running
+from hashmake.selection import pack, unpack
 from hashmake.statedir import remove_run_directory
 from hashmake.supervisor import Supervisor
 from hashmake.tables import NAME, NO_VALUE, READ, PathId, ValueId
@@ -192,6 +193,8 @@ class Session:
         self._keeper = keep.Keeper(request.state.path, request.out, self._recording.build + 1)
         own = os.fsencode(request.state.path)
         self._disk = Disk(frozenset({own}))
+        self._names = self._db.get(b"N" + request.key + request.asked)
+        request.choose(self._names)
         stored = self._db.get(b"n" + request.key + request.inputs)
         if stored is not None:
             self._disk.know_looks(*unpack_manifest(stored)[9:])
@@ -567,6 +570,9 @@ class Session:
             for pid in self._taken - engine.tree.made_at.keys():
                 recording.becomes_source(pid, engine.tree.on_disk(pid), engine.began)  # nobody makes it again
             orphans = self._orphans(engine, result)
+            names = pack(unpack(self._names or b"") | engine.root_names)
+            extra[b"N" + request.key + request.asked] = names
+            request.choose(names)
             self._goal.set_root(request.inputs, result)
             self._learn_sources(result, engine)
             manifest = null_manifest(result, engine, self._goal, self._goal_names(root.account))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from hashmake import digest
 from hashmake.goal import MEANINGLESS
 from hashmake.makeargs import by_name
+from hashmake.selection import EVERY, Selection, unpack
 
 Names = frozenset[bytes]
 
@@ -59,7 +60,7 @@ class Environment:
     variables name -> value, without what carries no meaning; MAKEFLAGS in normal form
     """
 
-    __slots__ = ("_whole", "block", "id", "variables")
+    __slots__ = ("_chosen", "_whole", "block", "id", "variables")
 
     def __init__(self, number: int, strings: list[bytes], own_library: bytes, meaningless: Callable[[bytes], bool]):
         self.id = number
@@ -92,6 +93,7 @@ class Environment:
         self.block = b"\0".join(kept)
         self.variables = variables
         self._whole: dict[bytes, bytes] = {}
+        self._chosen: dict[tuple[bytes, bytes], bytes] = {}
 
     def whole(self, cwd: bytes) -> bytes:
         """Digest of everything that carries meaning for a process started in cwd."""
@@ -99,6 +101,15 @@ class Environment:
         if found is None:
             strings = [n + b"=" + v for n, v in self.variables.items() if n != b"PWD" or v != cwd]
             found = self._whole[cwd] = digest.of_bytes(b"\0".join(sorted(strings)))
+        return found
+
+    def chosen(self, names: bytes, cwd: bytes) -> bytes:
+        """Digest of the variables that count for a make which can name these (selection.pack), started in cwd."""
+        found = self._chosen.get((names, cwd))
+        if found is None:
+            here = Selection(unpack(names)).of(self.variables)
+            strings = [n + b"=" + v for n, v in here.items() if n != b"PWD" or v != cwd]
+            found = self._chosen[names, cwd] = digest.of_bytes(b"\0".join(sorted(strings)))
         return found
 
     def facts(self, names: set[bytes], cwd: bytes, searched: list[bytes] | None = None) -> bytes:
@@ -159,9 +170,13 @@ class Environment:
                 return name
         return None
 
-    def first_changed(self, before: "Environment") -> bytes:
-        """The first variable that differs from an earlier environment; WHOLE where none but PWD does."""
-        names = sorted((self.variables.keys() | before.variables.keys()) - {b"PWD"})
+    def first_changed(self, before: "Environment", among: bytes = EVERY) -> bytes:
+        """The first variable that differs from an earlier environment; WHOLE where none but PWD does.
+
+        among  the names of those that count (selection.pack)
+        """
+        here, there = (Selection(unpack(among)).of(e.variables) for e in (self, before))
+        names = sorted((here.keys() | there.keys()) - {b"PWD"})
         return next((n for n in names if before.variables.get(n) != self.variables.get(n)), WHOLE)
 
 

@@ -142,7 +142,23 @@ static bool asks_environ(int argc, char **argv) {
     return strstr(program, "ENVIRON") || strstr(program, "SYMTAB") || strchr(program, '@');
 }
 
+/* A makefile that is no file, or text of one among the arguments: which variables it names is not seen. */
+static bool reads_elsewhere(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i];
+        if (strchr(word, '$') || hm_starts(word, "--ev") || (word[0] == '-' && word[1] != '-' && strchr(word, 'E'))) return true;
+        const char *file = NULL;
+        if (hm_starts(word, "-f") || hm_same(word, "--file") || hm_same(word, "--makefile"))
+            file = word[1] == 'f' && word[2] ? word + 2 : i + 1 < argc ? argv[i + 1] : NULL;
+        else if (hm_starts(word, "--file=") || hm_starts(word, "--makefile="))
+            file = strchr(word, '=') + 1;
+        if (file && (hm_same(file, "-") || hm_starts(file, "/dev/") || hm_starts(file, "/proc/"))) return true;
+    }
+    return false;
+}
+
 void hm_kind_start(int argc, char **argv) {
+    if (hm.make && reads_elsewhere(argc, argv)) hm_kind_unread();
     if (is_printenv) /* it goes through environ for single names */
         for (int i = 1; i < argc; i++)
             if (argv[i][0] != '-') {

@@ -23,6 +23,7 @@ _ECHO = re.compile(rb"(set -e;)\s*(?:echo '(?:[^'\\]|'\\''|\\)*'; *)?")
 class Kbuild:
     """See the module's text."""
 
+    names_any = True  # $($(1)), of words that come from commands as well
     always_make = False  # a tree of unknown state heals itself: what has no .cmd file is made again
 
     def normal_argv(self, argv: list[bytes]) -> list[bytes]:
