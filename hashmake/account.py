@@ -6,6 +6,7 @@ that was not there before and is not there after is a temporary, and is neither 
 """
 
 import os
+import stat
 from collections.abc import Callable
 from posixpath import dirname
 
@@ -48,6 +49,7 @@ class Account:
     wrote    all paths that it wrote, removed or touched
     readers  who read a table whose entries count one by one: the path, then program and arguments, joined by 1
     reread   paths that it, or a step below it, made, and that it read then: no inputs, but what they mention counts
+    before   what files held that it was about to change, as far as nobody knew
     anew     products that were put out of its sight, for it to make them from nothing once more
     names    environment variables looked up (step.WHOLE: all)
     unseen   why it can't be followed, "" if it can
@@ -57,6 +59,7 @@ class Account:
     __slots__ = (
         "_lists",
         "anew",
+        "before",
         "facts",
         "fresh",
         "goal",
@@ -85,6 +88,7 @@ class Account:
         self.readers: set[bytes] = set()
         self.reread: set[PathId] = set()
         self.anew: set[PathId] = set()
+        self.before: dict[bytes, bytes] = {}
         self.names: set[bytes] = set()
         self.intermediates: set[bytes] = set()
         self.unseen = b""
@@ -105,6 +109,7 @@ class Accountant:
         self._own = own_directory
         self._in_flight = in_flight
         self._temporaries: set[bytes] = set()  # came and went in this build
+        self._hard_links: dict[tuple[int, int], set[bytes]] = {}  # names of one file
         self._scripts: dict[tuple[bytes, bytes], frozenset[bytes]] = {}
 
     def absorb(self, account: Account, records: list[bytes], variables: dict[bytes, bytes]) -> None:
@@ -115,6 +120,7 @@ class Accountant:
             writes = [r for r in writes if r[1:2] == b"/"]
         touched = {r[1:] for r in writes}
         self._expand_moves(account, writes, touched)
+        self._expand_links(touched, records)
         account.wrote |= touched
         unique = set(records)
         unique.discard(b"")
@@ -344,7 +350,7 @@ class Accountant:
         for path in self._in_write_order(writes, touched):
             if path == self._own or path.startswith(self._own + b"/"):
                 continue
-            earlier = self._disk.known_before(path, account.started_ns)
+            earlier = self._disk.known_before(path, account.started_ns) or account.before.get(path)
             self._tree.wrote(path)
             self._written_path(account, path, first, earlier)
 
@@ -371,6 +377,27 @@ class Accountant:
             prefix = old + b"/"
             paths = self._tree.tables.paths
             touched.update(paths[p] for p, v in self._tree.state.items() if v and paths[p].startswith(prefix))
+
+    def _expand_links(self, touched: set[bytes], records: list[bytes]) -> None:
+        """What was written under one name of a file was written under all of them."""
+        for path in sorted(touched):
+            file = _linked_file(path)
+            if file is None:
+                continue
+            names = self._hard_links.get(file, set())
+            if path not in names:
+                # A new name, whose other one this step read, or links that an earlier build made.
+                looked = {r[1:] for r in records if r[:1] == b"r"}
+                known = {name for name in looked if _linked_file(name) == file}
+                names = known or {n for n in self._products() if _linked_file(n) == file}
+                self._hard_links.setdefault(file, set()).update(names, {path})
+                if known:
+                    continue
+            touched.update(name for name in names if _linked_file(name) == file)
+
+    def _products(self) -> list[bytes]:
+        paths = self._tree.tables.paths
+        return [paths[pid] for pid, version in self._tree.state.items() if version]
 
     def _moved_along(self, account: Account, directory: bytes, names: list[bytes]) -> None:
         """Facts about a directory that was moved: which names it held, and what each of these was."""
@@ -484,6 +511,15 @@ class Accountant:
             account.facts.add(tables.fact(EXISTS, pid, tables.value(project(EXISTS, digest.OTHER))))
             return tables.value(digest.OTHER)
         return NO_VALUE
+
+
+def _linked_file(path: bytes) -> tuple[int, int] | None:
+    """Device and inode of a file that has several names."""
+    try:
+        st = os.lstat(path)
+    except OSError:
+        return None
+    return (st.st_dev, st.st_ino) if st.st_nlink > 1 and stat.S_ISREG(st.st_mode) else None
 
 
 def _moved_at(path: bytes, first: dict[bytes, int]) -> int:

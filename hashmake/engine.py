@@ -432,6 +432,16 @@ class Engine:
         for pid, found, post in account.fresh:
             self.recording.product(self.goal, pid, found, post, self.tree.made_at.get(pid, self.tree.seq))
 
+    def about_to_change(self, number: int, path: bytes) -> None:
+        """A step will write a file that was there before the build: what it holds is known now or never."""
+        running = self.running.get(number)
+        pid = self.tree.tables.path_ids.get(path)
+        if running is None or pid in self.tree.state or path in running.account.before:
+            return
+        version = self.disk.own(path)
+        if version and not self.disk.changed_since(path, running.account.started_ns):
+            running.account.before[path] = version
+
     def _in_flight(self, account: Account) -> set[bytes]:
         """Paths that plain steps now running beside this one have written so far."""
         paths: set[bytes] = set()

@@ -22,7 +22,7 @@ from hashmake.result import RECIPE, SHELL, Result
 from hashmake.running import Running
 from hashmake.tables import PathId
 
-ASK, SKIP, RUN, DONE, ACK, MAKE, WANT, NORULE = b"QSGDAMWN"
+ASK, SKIP, RUN, DONE, ACK, MAKE, WANT, NORULE, BEFORE = b"QSGDAMWNB"
 ASK_HEAD = struct.Struct("<BIIII")  # kind, parent, pid, umask, argc
 DONE_HEAD = struct.Struct("<IQQ")  # wait status, user+system us, max RSS kB
 MAKE_HEAD = struct.Struct("<QQQ")  # step, device and inode of standard output
@@ -301,6 +301,9 @@ class Supervisor:
             _send(connection.sock, _ACK_MESSAGE)
         elif kind == WANT:
             self._want(connection, _head(LENGTH, payload)[0], payload[4:])
+        elif kind == BEFORE:
+            self._engine.about_to_change(_head(LENGTH, payload)[0], payload[4:])
+            _send(connection.sock, _ACK_MESSAGE)
         elif kind == NORULE:
             _head(LENGTH, payload)
             self._engine.no_rule(payload[4:])

@@ -3,7 +3,7 @@
 import os
 import struct
 
-VERSION = 9
+VERSION = 10
 MAGIC = 0x52544D48
 HEADER = struct.Struct("<IIQQIII20x")
 LOST, TIMES, KEEP = 1, 2, 8

@@ -7,14 +7,15 @@ import fcntl
 import mmap
 import os
 import struct
+import time
 from collections.abc import Sequence
 
 import xxhash
 
-VERSION = 9
+VERSION = 10
 MAGIC = 0x57564D48
 TABLES = 10
-HEADER = struct.Struct(f"<IIQQQQQ{TABLES}Q")
+HEADER = struct.Struct(f"<IIQQQQQQ{TABLES}Q")
 HIDE, TIME, GIVEN_UP = 1, 2, 4
 HIDDEN, PRESENT, LIVE, AHEAD, SOURCE, FOREIGN = 1, 2, 3, 4, 5, 6
 TIME_BASE = 1_200_000_000
@@ -63,7 +64,8 @@ class View:
             os.close(fd)
         hashes = [path_hash(path) for path in tables][:TABLES]
         hashes += [0] * (TABLES - len(hashes))
-        HEADER.pack_into(self._map, 0, MAGIC, VERSION, capacity, seq, 1, _DIRECTORY_SLOTS, flags, *hashes)
+        began = time.time_ns()
+        HEADER.pack_into(self._map, 0, MAGIC, VERSION, capacity, seq, 1, _DIRECTORY_SLOTS, flags, began, *hashes)
 
     def set(self, path: bytes, state: int, seq: int) -> None:
         """Set a path's entry; new entries appear value first, so that no reader sees half of one."""

@@ -27,7 +27,7 @@ LAYERS = (
     ("command line", "crash demo cli front __main__"),
 )
 # Imported when needed, against the order: a null build must not load what comes after it.
-LATE = {("build", "session"), ("goal", "step")}
+LATE = {("build", "session"), ("goal", "step"), ("selection", "makenames")}
 # These decide without looking at the world.
 PURE = "selection makenames tables result step plan tree recording running aggregate plugin"
 WORLD = {"os", "socket", "subprocess", "time", "random", "mmap", "lmdb", "click"}

@@ -10,7 +10,7 @@
 #define HM_EVENTS_H
 #include <stdint.h>
 
-#define HM_VERSION 9
+#define HM_VERSION 10
 
 /* ---- environment -------------------------------------------------------------------------------------------------
  * HASHMAKE_RUN   absolute path of the run directory of this build; it holds
@@ -100,6 +100,7 @@ struct hm_view {
                           renames or removes a directory or link */
     uint64_t dircap;   /* slots of the directory cache, a power of two; they follow the entries */
     uint64_t flags;    /* HM_VF_* */
+    uint64_t began;    /* real time, ns: what was last changed before it was there before the build */
     uint64_t tables[HM_TABLES]; /* hashes of the paths of which it counts who reads them; 0: none */
 };
 #define HM_VF_HIDE 1u /* the clean view is on: HIDDEN entries do not exist for the processes of this build */
@@ -141,6 +142,8 @@ struct hm_entry {
 #define HM_M_MAKE 'M' /* interposer: u64 step, device and inode of standard output: a make process starts; answered by ACK
                          once the step's writes are known */
 #define HM_M_WANT 'W' /* interposer: u32 step, path: AHEAD file is about to be opened; ACK when the disk holds it */
+#define HM_M_BEFORE 'B' /* interposer: u32 step, path: a file without an entry, as it was before the build, is about to be
+                         changed or replaced; ACK when it is known what it held */
 #define HM_M_NORULE 'N' /* interposer: u32 step, path: make has no rule for this HIDDEN file, which is on the disk; ACK */
 #define HM_RECIPE 'R'
 #define HM_SHELL 'F'  /* $(shell): standard output is the result and is captured */

@@ -56,6 +56,7 @@ static int open_begin(struct hm_open *o, int dirfd, const char *path, int flags)
         o->absent = end == ENOENT;
     }
     unsigned state = o->path.state;
+    if (!o->absent && state == HM_V_NONE) hm_before(&o->path);
     if (state == HM_V_HIDDEN) o->absent = true;
     if (state == HM_V_AHEAD && o->absent && !(flags & O_TRUNC)) o->absent = false; /* the supervisor will put it there */
     if (!(flags & O_CREAT)) return hm_gate(&o->path, flags & O_TRUNC && state == HM_V_AHEAD && !o->absent ? HM_REPLACING : HM_CHANGING);

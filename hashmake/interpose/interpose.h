@@ -130,6 +130,7 @@ int hm_gate(struct hm_path *p, enum hm_use use);
 bool hm_hides(void); /* the clean view is on */
 void hm_live(struct hm_path *p); /* the path was made by this step: visible from now on */
 void hm_want(const struct hm_path *p);
+void hm_before(const struct hm_path *p); /* it is about to be changed, or replaced */
 bool hm_timed(void); /* times are logical in this process */
 struct timespec;
 void hm_time(const struct hm_path *p, struct timespec *t); /* p may be NULL: a file without entry */

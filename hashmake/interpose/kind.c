@@ -1,8 +1,11 @@
 /* kind.c: what kind of program this is: make, a shell, one that takes the whole environment in. */
 #include "interpose.h"
 
+#include <fcntl.h>
 #include <link.h>
 #include <string.h>
+
+#include "sys.h"
 
 static bool whole_environment; /* told already, or never to be told */
 static bool is_env, is_printenv, is_awk, only_searches;
@@ -100,19 +103,58 @@ static int first_object(struct dl_phdr_info *info, size_t size, void *arg) {
     return 1;
 }
 
+/* Whether the directory that holds this file is one for temporary files: such a name never comes again. */
+static bool lies_in_temporary(const char *path) {
+    const char *const places[] = {"/tmp", "/var/tmp", "/dev/shm", hm_env_get(environ, "TMPDIR")};
+    size_t n = (size_t)(hm_base(path) - path);
+    while (n && path[n - 1] == '/') n--;
+    for (size_t i = 0; n && i < sizeof places / sizeof *places; i++) {
+        size_t len = places[i] ? hm_len(places[i]) : 0;
+        while (len && places[i][len - 1] == '/') len--;
+        if (len == n && memcmp(path, places[i], n) == 0) return true;
+    }
+    return false;
+}
+
+/* A make whose makefile a program of the step has just written for it, as gcc does to link in parallel (lto-wrapper): none of
+ * what it starts can be known again, so it is a program like others, and all that it does belongs to the step. */
+static bool passing_make(void) {
+    HM_TEXT_ROOM(words);
+    int fd = words ? hm_sys_open("/proc/self/cmdline", O_RDONLY) : -1;
+    long n = fd < 0 ? 0 : hm_sys(SYS_read, fd, words, HM_PATH, 0);
+    if (fd >= 0) hm_sys_close(fd);
+    if (n <= 0 || n >= HM_PATH) return false;
+    words[n] = 0;
+    const char *file = NULL;
+    for (const char *word = words; word < words + n; word += hm_len(word) + 1) {
+        const char *next = word + hm_len(word) + 1;
+        if (hm_same(word, "-f") && next < words + n) file = next;
+    }
+    if (!file || !lies_in_temporary(file)) return false;
+    fd = hm_sys_open(file, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) return false;
+    bool plain = true; /* names no variable */
+    for (long got; plain && (got = hm_sys(SYS_read, fd, words, HM_PATH, 0)) > 0;) plain = !memchr(words, '$', (size_t)got);
+    hm_sys_close(fd);
+    if (!plain) hm_kind_unread();
+    return true;
+}
+
 void hm_name_program(void) {
     const char *base = hm_base(hm.program);
     char name[64];
     size_t n = plain_name(base, name, sizeof name);
     const char *make = hm_env_make();
     hm.make = one_of(" make gmake gnumake ", base, hm_len(base)) || (make && hm_same(make, hm.program));
+    bool passing = hm.make && hm.step > 1 && passing_make();
+    if (passing) hm.make = false;
     hm.shell = one_of(" sh dash bash ksh ksh93 mksh zsh ash ", name, n);
     is_env = hm_same(name, "env");
     is_printenv = hm_same(name, "printenv");
     is_awk = one_of(" awk gawk mawk nawk ", name, n);
     only_searches = one_of(compilers, name, n);
     if (is_awk) return; /* its arguments tell more */
-    if (hm.make || one_of(passes_on, name, n))
+    if (hm.make || passing || one_of(passes_on, name, n))
         whole_environment = true;
     else if (takes_whole(base) || one_of(" node nodejs java cmake ninja ", name, n))
         whole();

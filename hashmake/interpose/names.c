@@ -155,6 +155,7 @@ static int move_begin(struct move *m, int fromfd, const char *a, int tofd, const
     m->flags = flags;
     int err = begin(&m->from, fromfd, a, HM_CHANGING);
     if (!err) err = begin(&m->to, tofd, b, flags & RENAME_EXCHANGE ? HM_CHANGING : HM_REPLACING);
+    if (!err && m->to.on) hm_before(&m->to.path);
     struct stat st;
     if (!err && m->from.on && hm_sys_stat(m->from.path.s, &st, AT_SYMLINK_NOFOLLOW) == 0) m->mode = st.st_mode;
     if (!err && S_ISDIR(m->mode)) hm_hidden_separated(&m->from.path);

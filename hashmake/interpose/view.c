@@ -142,12 +142,24 @@ void hm_live(struct hm_path *p) {
     p->state = HM_V_LIVE;
 }
 
-void hm_want(const struct hm_path *p) {
+static void tell_path(uint8_t message, const struct hm_path *p) {
     HM_TEXT_ROOM(payload);
     if (!payload) return;
     memcpy(payload, &hm.step, 4);
     memcpy(payload + 4, p->s, p->len);
-    hm_tell(HM_M_WANT, payload, 4 + p->len);
+    hm_tell(message, payload, 4 + p->len);
+}
+
+void hm_want(const struct hm_path *p) {
+    tell_path(HM_M_WANT, p);
+}
+
+/* A source, or what plain make had left: once it has been written nobody can tell what the step found there. */
+void hm_before(const struct hm_path *p) {
+    struct stat st;
+    if (!hm_hides() || p->entry || hm_sys_stat(p->s, &st, 0) < 0 || !S_ISREG(st.st_mode)) return;
+    uint64_t changed = (uint64_t)st.st_ctim.tv_sec * 1000000000u + (uint64_t)st.st_ctim.tv_nsec;
+    if (changed < hm.view->began) tell_path(HM_M_BEFORE, p);
 }
 
 bool hm_timed(void) {

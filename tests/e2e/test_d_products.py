@@ -287,3 +287,49 @@ def test_a_chain_of_temporaries_goes_back_to_each_text_that_it_was_made_of(proje
         assert project.text("c") == f"x{text}\n"
         project.check_null(project.build())
     project.check(project.build())
+
+
+@pytest.mark.parametrize("change", ["echo more >> log", "sed -i s/a/b/ log", "cat log > log.new && mv log.new log"])
+def test_the_build_after_one_that_changed_a_source_in_place_is_null(project: Project, change: str) -> None:
+    """As config.status does with config.log: nobody had read it before, and afterwards it is too late."""
+    project.write("Makefile", f"x: in\n\tcat in > x; {change}\n")
+    project.write("in", "1\n")
+    project.write("log", "a\n")
+    project.check(project.build())
+    project.check_null(project.build())
+    project.write("in", "2\n")
+    project.build()
+    assert project.text("x") == "2\n"
+    project.check_null(project.build())
+
+
+def test_what_is_written_under_one_name_of_a_file_is_written_under_the_other(project: Project) -> None:
+    """Hard links: the step that made the other name is current, and leads to what lies there."""
+    project.write(
+        "Makefile", "all: c\na: in\n\tcp in a\nb: a\n\tln -f a b\nc: b extra\n\tcat extra >> b; cat a b > c\n"
+    )
+    project.write("in", "1\n")
+    project.write("extra", "x\n")
+    project.check(project.build())
+    project.check_null(project.build())
+    for name, text in (("extra", "y\n"), ("in", "2\n"), ("extra", "x\n"), ("in", "1\n")):
+        project.write(name, text)
+        project.check(project.rebuild())
+        project.check_null(project.build())
+        assert os.path.samefile(project.tree / "a", project.tree / "b")
+
+
+def test_a_link_of_a_whole_program_is_one_step(project: Project) -> None:
+    """gcc writes a makefile into /tmp and starts make with it: nothing in there can be known again."""
+    project.write(
+        "Makefile",
+        "p: a.o b.o\n\t+gcc -O2 -flto=auto -o $@ $^\n%.o: %.c\n\tgcc -O2 -flto -frandom-seed=$@ -c -o $@ $<\n",
+    )
+    project.write("a.c", "int b(int); int main(int c, char **v) { (void)v; return b(c); }\n")
+    project.write("b.c", "int b(int x) { return x * 3; }\n")
+    project.check(project.build("-j2"))
+    project.check_null(project.build("-j2"))
+    project.check_null(project.build("-j2", ANYTHING="1"))
+    project.write("b.c", "int b(int x) { return x * 5; }\n")
+    project.check(project.rebuild("-j2"))
+    assert len(project.log()["ran"]) == 2

@@ -14,11 +14,11 @@ import xxhash
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "hashmake" / "interpose"
-VERSION = 9
+VERSION = 10
 TRACE_FIRST = 65536
 TRACE_HEADER = struct.Struct("=IIQQIII5I")
 TABLES = 10
-VIEW_HEADER = struct.Struct(f"=II5Q{TABLES}Q")
+VIEW_HEADER = struct.Struct(f"=II6Q{TABLES}Q")
 HIDE, TIME = 1, 2
 TIMES = 2  # of a trace
 HIDDEN, PRESENT, LIVE, AHEAD, SOURCE, FOREIGN = 1, 2, 3, 4, 5, 6
@@ -113,7 +113,7 @@ class RunDirectory:
             slots[at] = (key, value)
         hashes = [path_hash(path) for path in tables]
         hashes += [0] * (TABLES - len(hashes))
-        data = VIEW_HEADER.pack(0x57564D48, VERSION, CAPACITY, seq, 1, DIRCAP, flags, *hashes)
+        data = VIEW_HEADER.pack(0x57564D48, VERSION, CAPACITY, seq, 1, DIRCAP, flags, 0, *hashes)
         data += b"".join(struct.pack("=QQ", *slot) for slot in slots) + bytes(8 * DIRCAP)
         (self.folder / "view").write_bytes(data)
 

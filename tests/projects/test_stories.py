@@ -59,6 +59,7 @@ STORIES = [
         "no such opption",
         "Src/zsh",
         "Src/zshpaths.h",
+        always=True,
     ),
     Story(
         "sqlite3",
