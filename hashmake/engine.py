@@ -21,7 +21,7 @@ from hashmake.plugin import Plugin, Projection
 from hashmake.projector import Projector, Table
 from hashmake.recording import Goal, Recording
 from hashmake.result import COMPOSITE, FAILED, KEPT, QUERY, RECIPE, ROOT, SAYS, SHELL, UNSEEN, Result, ResultId
-from hashmake.running import Below, Running
+from hashmake.running import Below, Line, Running
 from hashmake.selection import EVERY, Names, pack
 from hashmake.tables import ABSENT, CONTENT, NEVER, NO_VALUE, READ, FactId, PathId, ValueId
 from hashmake.trace import TraceFile
@@ -121,6 +121,9 @@ class Engine:
         self._asked: dict[ResultId, tuple[list[bytes], steps.Environment]] = {}
         self._skipped_makes: list[Result] = []
         self._ran_now: set[ResultId] = set()
+        # Recipes that are being gone through: their lines that only print, as yet skipped; those of which a line ran.
+        self._quiet: dict[tuple[int, int], list[tuple[Result, steps.Environment, bytes]]] = {}
+        self._at_work: set[tuple[int, int]] = set()
         self._led_on: set[PathId] = set()  # whose later versions are being looked into
         self._removed: set[PathId] = set()  # taken over from another goal, and not there
         self._number = 0
@@ -137,8 +140,13 @@ class Engine:
             self._environments[block] = found
         return found
 
-    def ask(self, kind: bytes, parent: int, cwd: bytes, argv: list[bytes], block: bytes) -> Result | Running:
+    def ask(
+        self, kind: bytes, parent: int, cwd: bytes, argv: list[bytes], block: bytes, line: Line | None = None
+    ) -> Result | Running:
         """A step that is current (its result), or one that has to run now."""
+        if line is not None and not line.later:
+            self._quiet.pop(line.recipe, None)
+            self._at_work.discard(line.recipe)
         above = self.running.get(parent)
         if above is not None:
             self.take_in(above)
@@ -156,14 +164,13 @@ class Engine:
             if forced:
                 break
             stale = self._judge(candidate, environment, cwd)
-            if stale is None and self._has_to_print(candidate, captured):
+            if stale is None and (self._has_to_print(candidate, captured) or self._joins(candidate, line)):
                 stale = PRINTS
             if stale is None:
                 self._asked[candidate.id] = (argv, environment)
-                if candidate.flags & COMPOSITE:
-                    self._skipped_makes.append(candidate)
-                self._searched_anew(candidate, environment, above)
-                self._skip(candidate, above)
+                self._believe(candidate, environment, above)
+                if line is not None and not captured and _only_prints(candidate):
+                    self._quiet.setdefault(line.recipe, []).append((candidate, environment, line.echo))
                 return candidate
             reason = reason or stale
         running = self.start(kind, key, cwd, argv, environment, above)
@@ -171,6 +178,33 @@ class Engine:
         running.keeps = captured
         if latest is not None:
             self._clear(latest)
+        self._begin_line(running, line)
+        return running
+
+    def _believe(self, candidate: Result, environment: steps.Environment, above: Running | None) -> None:
+        """A step is current: it is skipped."""
+        if candidate.flags & COMPOSITE:
+            self._skipped_makes.append(candidate)
+        self._searched_anew(candidate, environment, above)
+        self._skip(candidate, above)
+
+    def _begin_line(self, running: Running, line: Line | None) -> None:
+        """A line of a recipe runs: those before it that only print are seen now."""
+        if line is not None:
+            self._at_work.add(line.recipe)
+            running.first = [self._print_now(*each) for each in self._quiet.pop(line.recipe, [])]
+
+    def _joins(self, candidate: Result, line: Line | None) -> bool:
+        """Whether a line that only prints belongs to a recipe of which another line has run."""
+        return line is not None and line.recipe in self._at_work and _only_prints(candidate)
+
+    def _print_now(self, result: Result, environment: steps.Environment, echo: bytes) -> Running:
+        """Start a line that was skipped, for what it prints: a later line of its recipe runs."""
+        argv = self._asked[result.id][0]
+        cwd = self.tree.tables.paths[result.cwd]
+        running = self.start(result.kind, result.key, cwd, argv, environment, None)
+        running.reason = PRINTS
+        running.echo = echo
         return running
 
     def is_read(self, parent: int) -> bool:
@@ -699,3 +733,8 @@ class Engine:
             for pid in changed:
                 tree.wrote(tables.paths[pid])
         self._unsaved = []
+
+
+def _only_prints(result: Result) -> bool:
+    """Whether all that a recipe line does is to print (or to look at something, and to fail)."""
+    return result.kind == RECIPE and not result.outs and not result.flags & COMPOSITE

@@ -34,6 +34,22 @@ class Below:
 Event = Below | Write
 
 
+class Line:
+    """Where a recipe line stands, as far as make tells.
+
+    recipe  what all lines of the recipe have in common while it is at work
+    later   it is not the first of them that is a command
+    echo    how make would have printed it; empty: not at all
+    """
+
+    __slots__ = ("echo", "later", "recipe")
+
+    def __init__(self, recipe: tuple[int, int], later: bool, echo: bytes) -> None:
+        self.recipe = recipe
+        self.later = later
+        self.echo = echo
+
+
 class Running:
     """See the module's text.
 
@@ -43,6 +59,8 @@ class Running:
     keeps   what it prints is kept: make prints to such a place
     times   all its processes see logical times, not only make's
     then    for a step that runs only to bring a version back: what to do when it has ended
+    first   lines of the same recipe that only print: skipped before this one ran, they run before it now
+    echo    what is printed before it, where that is not make's own affair
     """
 
     __slots__ = (
@@ -50,8 +68,10 @@ class Running:
         "argv",
         "captured",
         "cwd",
+        "echo",
         "environment",
         "events",
+        "first",
         "keeps",
         "key",
         "kind",
@@ -87,4 +107,6 @@ class Running:
         self.reason: Reason | None = None
         self.events: list[Event] = []
         self.captured = self.times = self.keeps = False
+        self.first: list[Running] = []
+        self.echo = b""
         self.then: Callable[[], None] | None = None

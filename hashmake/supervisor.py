@@ -19,11 +19,11 @@ from hashmake import strays, trace
 from hashmake.engine import Engine
 from hashmake.errors import Protocol
 from hashmake.result import RECIPE, SHELL, Result
-from hashmake.running import Running
+from hashmake.running import Line, Running
 from hashmake.tables import PathId
 
 ASK, SKIP, RUN, DONE, ACK, MAKE, WANT, NORULE, BEFORE = b"QSGDAMWNB"
-ASK_HEAD = struct.Struct("<BIIII")  # kind, parent, pid, umask, argc
+ASK_HEAD = struct.Struct("<BIIIIQB")  # kind, parent, pid, umask, argc, recipe, whether a later line of it
 DONE_HEAD = struct.Struct("<IQQ")  # wait status, user+system us, max RSS kB
 MAKE_HEAD = struct.Struct("<QQQ")  # step, device and inode of standard output
 LENGTH = struct.Struct("<I")
@@ -314,8 +314,8 @@ class Supervisor:
     # -- messages -------------------------------------------------------------------------------------------------
 
     def _ask(self, connection: _Connection, payload: bytes) -> None:
-        kind, parent, _pid, _umask, argc = _head(ASK_HEAD, payload)
-        strings = payload[ASK_HEAD.size :].split(b"\0", min(argc, len(payload)) + 2)
+        kind, parent, _pid, _umask, argc, recipe, later = _head(ASK_HEAD, payload)
+        echo, *strings = payload[ASK_HEAD.size :].split(b"\0", min(argc, len(payload)) + 3)
         if len(strings) != argc + 3 or strings[0][:1] != b"/" or connection.running is not None:
             raise Protocol("ask")
         cwd, argv, block = strings[0], strings[1 : argc + 2], strings[argc + 2]
@@ -323,13 +323,24 @@ class Supervisor:
         if rerun is not None:
             self._start(connection, rerun)
             return
-        answer = self._engine.ask(RECIPE if kind == RECIPE[0] else SHELL, parent, cwd, argv, block.rstrip(b"\0"))
-        if isinstance(answer, Result):
+        line = Line((parent, recipe), bool(later), echo) if recipe else None
+        answer = self._engine.ask(RECIPE if kind == RECIPE[0] else SHELL, parent, cwd, argv, block.rstrip(b"\0"), line)
+        if isinstance(answer, Running) and answer.first:
+            self._first(answer.first, connection, answer)
+        elif isinstance(answer, Result):
             aloud = kind == RECIPE[0] and self._engine.is_read(parent)
             out = answer.stdout if aloud or kind != RECIPE[0] else b""
             head = struct.pack("<IBi", 5 + len(out), SKIP, answer.code | (ALOUD if aloud else 0))
             _send(connection.sock, head + out)
         else:
+            self._start(connection, answer)
+
+    def _first(self, before: list[Running], connection: _Connection, answer: Running) -> None:
+        """Run the lines of the same recipe that only print, in their order, then the one that was asked for."""
+        connection.running = answer  # should its launcher go meanwhile
+        if before:
+            self._run_again(before.pop(0), lambda: self._first(before, connection, answer))
+        elif connection.sock.fileno() >= 0:
             self._start(connection, answer)
 
     def _start(self, connection: _Connection, running: Running) -> None:
@@ -374,7 +385,11 @@ class Supervisor:
         running = self._engine.bring_back(pid)
         if running is None:
             then()
-            return
+        else:
+            self._run_again(running, then)
+
+    def _run_again(self, running: Running, then: Callable[[], None]) -> None:
+        """Start a step ourselves; `then` when it has ended, well or not."""
         running.then = then
         env = dict(s.partition(b"=")[::2] for s in running.environment.block.split(b"\0") if s)
         preload = env.get(b"LD_PRELOAD", b"")
@@ -383,7 +398,8 @@ class Supervisor:
         env[b"HASHMAKE_STEP"] = b"%d" % running.number
         env[b"HASHMAKE_RERUN"] = b"%d" % running.number
         launcher = os.fsencode(os.path.join(os.path.dirname(self._library), "hmstep"))
-        arguments = [launcher, running.kind + b"-", *running.argv]
+        echo = [b"T", running.echo] if running.echo else [b"-"]
+        arguments = [launcher, running.kind + echo[0], *echo[1:], *running.argv]
         out = subprocess.DEVNULL if running.kind == SHELL else None
         try:
             process = subprocess.Popen(  # one thread only, so that a preexec_fn is safe

@@ -132,8 +132,9 @@ struct hm_entry {
 
 /* ---- messages on the socket --------------------------------------------------------------------------------------
  * u32 length of what follows, u8 type, payload. Native byte order, packed. */
-#define HM_M_ASK 'Q'  /* launcher: u8 kind (HM_RECIPE|HM_SHELL), u32 parent step, u32 pid, u32 umask, u32 argc, then NUL-ended
-                         strings: cwd, program path, argc arguments, all environment strings */
+#define HM_M_ASK 'Q'  /* launcher: u8 kind (HM_RECIPE|HM_SHELL), u32 parent step, u32 pid, u32 umask, u32 argc, u64 recipe,
+                         u8 whether this is a later line of that recipe, then NUL-ended strings: echo, cwd, program path,
+                         argc arguments, all environment strings */
 #define HM_M_SKIP 'S' /* supervisor: i32 exit code | HM_ALOUD, then the bytes for standard output */
 #define HM_ALOUD 0x100 /* the echo of the command is printed first, as if the step ran */
 #define HM_M_RUN 'G'  /* supervisor: u32 step number, u32 flags: HM_TIMES for its trace file, HM_KEEP */
@@ -149,7 +150,9 @@ struct hm_entry {
 #define HM_SHELL 'F'  /* $(shell): standard output is the result and is captured */
 /* Launcher's arguments, as the interposer inside make gives them:
  *   hmstep KE PATH ARGV...   K = HM_RECIPE | HM_SHELL, E = '-' no held-back echo, '=' the echo is ARGV[2] plus newline
- *   hmstep KT TEXT PATH ARGV...  the echo is TEXT plus newline. It is printed on stdout if, and only if, the step runs. */
+ *   hmstep KT TEXT PATH ARGV...  the echo is TEXT plus newline. It is printed on stdout if, and only if, the step runs.
+ * After KE, where make tells: a number in hexadecimal that all lines of a recipe have in common while it is at work, and
+ * '+' for a line that is not its first. */
 #define HM_TEXT_MAX 65536 /* a longer text counts as HM_ENVIRON */
 #define HM_CAPTURE_MAX (4u << 20)
 #endif

@@ -95,7 +95,7 @@ static void failed(struct starting *s) {
 static int launch(const char *path, char *const argv[], char *const env[]) {
     struct hm_launch l;
     const char **words = alloca(hm_launch_words(argv) * sizeof *words);
-    hm_launch_fill(&l, words, path, argv);
+    hm_launch_fill(&l, words, path, argv, env);
     ENVIRONMENT(now, env, HM_IMG_OTHER)
     return NEXT(execve)(l.launcher, (char *const *)words, now);
 }
@@ -270,7 +270,7 @@ static int launch_spawn(pid_t *pid, const char *path, const posix_spawn_file_act
                         char *const argv[], char *const env[]) {
     struct hm_launch l;
     const char **words = alloca(hm_launch_words(argv) * sizeof *words);
-    hm_launch_fill(&l, words, path, argv);
+    hm_launch_fill(&l, words, path, argv, env);
     ENVIRONMENT(now, env, HM_IMG_OTHER)
     return NEXT(posix_spawn)(pid, l.launcher, acts, attr, (char *const *)words, now);
 }

@@ -122,7 +122,7 @@ static char *number(unsigned n, char *end)
     return end;
 }
 
-static void ask(int kind, char **argv, unsigned parent)
+static void ask(int kind, char **argv, unsigned parent, const char *recipe, const char *echo)
 {
     char cwd[PATH_MAX];
     if (!getcwd(cwd, sizeof cwd))
@@ -137,14 +137,20 @@ static void ask(int kind, char **argv, unsigned parent)
     size_t strings = (size_t)(last - first) + strlen(last) + 1, cwd_len = strlen(cwd) + 1;
     mode_t mask = umask(0);
     umask(mask);
+    char *end;
+    uint64_t number = strtoull(recipe, &end, 16);
     struct __attribute__((packed)) {
         uint32_t length;
         uint8_t type, kind;
         uint32_t parent, pid, umask, argc;
-    } head = {0, HM_M_ASK, (uint8_t)kind, parent, (uint32_t)getpid(), (uint32_t)mask, argc};
-    head.length = (uint32_t)(sizeof head - 4 + cwd_len + strings);
-    struct iovec v[3] = {{&head, sizeof head}, {cwd, cwd_len}, {first, strings}};
-    put_all(v, 3);
+        uint64_t recipe;
+        uint8_t later;
+    } head = {0, HM_M_ASK, (uint8_t)kind, parent, (uint32_t)getpid(), (uint32_t)mask, argc, number, *end == '+'};
+    const char *said = echo ? echo : "";
+    size_t said_len = strlen(said) + 1;
+    head.length = (uint32_t)(sizeof head - 4 + said_len + cwd_len + strings);
+    struct iovec v[4] = {{&head, sizeof head}, {(char *)(uintptr_t)said, said_len}, {cwd, cwd_len}, {first, strings}};
+    put_all(v, 4);
 }
 
 /* ---- trace file of the step ------------------------------------------------------------------------------------ */
@@ -502,7 +508,7 @@ int main(int argc, char **argv)
     char **program = argv + 2;
     const char *echo = argv[1][1] == 'T' ? *program++ : argv[1][1] == '=' && argc > 5 ? argv[5] : NULL;
     dial();
-    ask(argv[1][0], program, (unsigned)strtoul(parent, NULL, 10));
+    ask(argv[1][0], program, (unsigned)strtoul(parent, NULL, 10), argv[1] + 2, echo);
     struct __attribute__((packed)) {
         uint32_t length;
         uint8_t type;

@@ -162,10 +162,10 @@ bool hm_make_child(void);      /* this process was forked by make and is about t
 bool hm_launches(const char *path); /* the launcher can be started in place of this program */
 struct hm_launch {
     const char *launcher, *echo;
-    char option[3];
+    char option[3 + 16 + 1]; /* how, the recipe's number, whether this is a later line */
 };
 size_t hm_launch_words(char *const argv[]);
-void hm_launch_fill(struct hm_launch *l, const char **words, const char *path, char *const argv[]);
+void hm_launch_fill(struct hm_launch *l, const char **words, const char *path, char *const argv[], char *const env[]);
 void hm_echo_start(void);
 void hm_echo_failed(void); /* stdout shows an error if a launcher could not write an echo */
 /* Whether this text for standard error is about a hidden file without a rule, or comes after such a one: it is not let out. */

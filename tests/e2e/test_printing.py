@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from .project import Project
 
@@ -113,3 +115,51 @@ def test_a_goal_that_only_printed_for_another_make_prints_when_it_is_asked_for(p
     project.write("Makefile", "all:\n\t@V=$$($(MAKE) -s release); echo $$V > out\nrelease:\n\t@echo 6.1\n")
     project.build()
     assert project.build("release").out == "6.1\n"
+
+
+TALKING = """\
+all: a.o b.o
+%.o: %.c
+	@echo "  CC $@"
+	@cp $< $@
+	echo did $@
+	@test -f $< || echo no $<
+"""
+
+
+@pytest.mark.parametrize("jobs", ["-j1", "-j4"])
+def test_a_line_that_only_prints_is_seen_where_another_line_of_its_recipe_runs(project: Project, jobs: str) -> None:
+    """Before it and after it, with its echo; silent are the recipes of which no line runs."""
+    project.write("Makefile", TALKING)
+    project.write("a.c", "1\n")
+    project.write("b.c", "1\n")
+    project.check(project.build(jobs))
+    project.check_null(project.build(jobs))
+    project.write("a.c", "2\n")
+    built = project.rebuild(jobs)
+    project.check(built)
+    assert built.out.splitlines() == ["  CC a.o", "echo did a.o", "did a.o"]
+    project.write("b.c", "2\n")
+    project.write("a.c", "3\n")
+    built = project.rebuild(jobs)
+    expected = [
+        line.replace("a.o", name) for name in ("a.o", "b.o") for line in ("  CC a.o", "echo did a.o", "did a.o")
+    ]
+    assert sorted(built.out.splitlines()) == sorted(expected)
+
+
+def test_lines_that_only_print_around_a_make_below(project: Project) -> None:
+    """They are silent while nothing below has to be looked at."""
+    project.write("Makefile", "all: other\n\t@echo into sub\n\t@$(MAKE) -s -C sub\nother: in\n\tcp in other\n")
+    project.write("sub/Makefile", "x: y\n\t@echo making x\n\t@cp y x\n")
+    project.write("sub/y", "1\n")
+    project.write("in", "1\n")
+    project.build()
+    project.write("in", "2\n")
+    built = project.rebuild()
+    project.check(built)
+    assert "sub" not in built.out
+    project.write("sub/y", "2\n")
+    built = project.rebuild()
+    project.check(built)
+    assert built.out.splitlines() == ["into sub", "making x"]
