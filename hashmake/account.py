@@ -12,7 +12,7 @@ from posixpath import dirname
 
 from hashmake import digest, trace
 from hashmake import step as steps
-from hashmake.disk import Disk, changed_since
+from hashmake.disk import STATE_NAME, Disk, changed_since
 from hashmake.tables import (
     ABSENT,
     ACCESS,
@@ -333,6 +333,8 @@ class Accountant:
         names = []
         for path in entries:
             if not path or path in others or path in self._temporaries or path == self._own:
+                continue
+            if path.endswith(b"/" + STATE_NAME):  # another tree's state: no names of ours are anybody's input
                 continue
             child = ids.get(path)
             if child is not None:

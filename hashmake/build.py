@@ -36,7 +36,7 @@ class Request:
         self.words = words
         self.drop_in = drop_in
         self.start = os.getcwd()
-        self.arguments = MakeArguments(words)
+        self.arguments = MakeArguments(words, os.environ.get("MAKEFLAGS", ""))
         self.make = find_make()
         self.where = self.arguments.directory(self.start)
         self.kbuild = kbuild.recognise(os.fsencode(self.where))
@@ -70,6 +70,10 @@ class Request:
         if self.texts:
             self.key = goal_key(self.arguments, self.where, self.out)
             self.take_words()
+
+    def path(self, name: str) -> str:
+        """The absolute path of a file that one of make's words names."""
+        return os.path.normpath(os.path.join(self.where, name))
 
     def rewind(self) -> None:
         """Before make is started."""
@@ -175,7 +179,8 @@ def build(request: Request) -> int:
     if state.exists():
         state.check()
         state.lock()
-        if not request.arguments.always_make and not request.arguments.evaluate:
+        asked = request.arguments
+        if not (asked.always_make or asked.evaluate or asked.new_files or asked.old_files):
             checked = _null(request)
             if checked is not None:
                 state.remember(request.start, request.words)

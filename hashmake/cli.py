@@ -27,7 +27,8 @@ class _Group(click.Group):
 @click.pass_context
 def cli(ctx: click.Context, state_dir: str | None) -> None:
     """GNU make that decides by content: runs only the steps whose inputs' contents changed."""
-    ctx.obj = os.path.abspath(state_dir or os.environ.get("HASHMAKE_STATE_DIR") or ".hashmake")
+    given = state_dir or os.environ.get("HASHMAKE_STATE_DIR")
+    ctx.obj = os.path.abspath(given) if given else None
 
 
 _directory = click.option(
@@ -35,16 +36,15 @@ _directory = click.option(
 )
 
 
-def _state(obj: str, directory: str) -> str:
-    given = "HASHMAKE_STATE_DIR" in os.environ or not obj.endswith("/.hashmake")
-    return obj if given else choose(os.path.abspath(directory), None).path
+def _state(obj: str | None, directory: str) -> str:
+    return obj or choose(os.path.abspath(directory), None).path
 
 
 @cli.command()
 @click.argument("path")
 @_directory
 @click.pass_obj
-def why(obj: str, path: str, directory: str) -> None:
+def why(obj: str | None, path: str, directory: str) -> None:
     """Say which step makes PATH, whether it ran in the last build, and why it would run now."""
     from hashmake.reports.why import why as report
 
@@ -55,7 +55,7 @@ def why(obj: str, path: str, directory: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @_directory
 @click.pass_obj
-def log(obj: str, as_json: bool, directory: str) -> None:
+def log(obj: str | None, as_json: bool, directory: str) -> None:
     """Show what the last build ran and why."""
     from hashmake.reports.last import last_log
     from hashmake.reports.log import lines
@@ -67,7 +67,7 @@ def log(obj: str, as_json: bool, directory: str) -> None:
 @cli.command()
 @_directory
 @click.pass_obj
-def status(obj: str, directory: str) -> None:
+def status(obj: str | None, directory: str) -> None:
     """Show what is recorded here: goals, steps, products, sizes, orphans."""
     from hashmake.reports.status import status as report
 
@@ -78,7 +78,7 @@ def status(obj: str, directory: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @_directory
 @click.pass_obj
-def ksyms(obj: str, as_json: bool, directory: str) -> None:
+def ksyms(obj: str | None, as_json: bool, directory: str) -> None:
     """Show the kernel's trimmed exports: which symbols modules need, who needs and offers them, what changed last."""
     from hashmake.reports.ksyms import ksyms as report
 
@@ -90,7 +90,7 @@ def ksyms(obj: str, as_json: bool, directory: str) -> None:
 @click.option("--undo", is_flag=True, help="It is the build's again.")
 @_directory
 @click.pass_obj
-def keep(obj: str, path: str, undo: bool, directory: str) -> None:
+def keep(obj: str | None, path: str, undo: bool, directory: str) -> None:
     """Say that PATH is yours, though a rule makes it: a source from now on, which no build replaces.
 
     If a build replaced what you had written there, that comes back.
@@ -148,9 +148,8 @@ def verify(
     if paths and sample:
         raise click.UsageError("give either PATHs or --sample")
     state = _state(ctx.obj, directory)
-    given = not state.endswith("/.hashmake") or "HASHMAKE_STATE_DIR" in os.environ
     words: list[str] | None = ctx.meta["words"]
-    wanted = Wanted(state, given, words, list(paths), sample, seed, scratch, copy)
+    wanted = Wanted(state, ctx.obj is not None, words, list(paths), sample, seed, scratch, copy)
     try:
         sys.exit(run(wanted, as_json))
     except KeyboardInterrupt:

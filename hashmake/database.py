@@ -156,7 +156,7 @@ class Database:
             raise Damaged(str(error)) from error
         return None if stored is None else _unseal(key, stored)
 
-    def put_all(self, items: dict[bytes, bytes], delete: tuple[bytes, ...] = ()) -> None:
+    def put_all(self, items: dict[bytes, bytes], delete: Iterable[bytes] = ()) -> None:
         """Write and delete in one transaction. Raises StateUnusable when the disk is full, Damaged."""
         try:
             with self._env.begin(write=True) as txn:
@@ -212,8 +212,8 @@ class Database:
         """Keep the log of a build, JSON in pieces, drop the oldest."""
         packer = zlib.compressobj(1)
         packed = [*(packer.compress(piece) for piece in pieces), packer.flush()]
-        oldest = b"L" + BE.pack(max(0, build - _KEEP_LOGS))
-        self.put_all({b"L" + BE.pack(build): b"".join(packed)}, (oldest,))
+        kept = [b"L" + key for key, _log in self.scan(b"L")]
+        self.put_all({b"L" + BE.pack(build): b"".join(packed)}, kept[: 1 - _KEEP_LOGS])
 
     def logs(self) -> list[tuple[int, bytes]]:
         """(build, log) of the last builds, oldest first; see save_log."""

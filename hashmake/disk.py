@@ -7,6 +7,7 @@ import time
 
 from hashmake import digest
 
+STATE_NAME = b".hashmake"  # of state directories, also those of other trees: part of no listing
 _SIGNATURE = struct.Struct("<QQqqqq")
 
 
@@ -168,7 +169,7 @@ class Disk:
         return bool(version) if version is not None else os.access(path, os.F_OK)
 
     def names(self, path: bytes) -> list[bytes] | None:
-        """Names in a directory, sorted, hashmake's own left out; None when it can't be listed."""
+        """Names in a directory, sorted, state directories left out; None when it can't be listed."""
         if path not in self._names:
             try:
                 names = sorted(os.listdir(path))
@@ -176,7 +177,8 @@ class Disk:
                 self._names[path] = None
             else:
                 prefix = path if path.endswith(b"/") else path + b"/"
-                self._names[path] = [n for n in names if prefix + n not in self._own_directories]
+                own = self._own_directories
+                self._names[path] = [n for n in names if n != STATE_NAME and prefix + n not in own]
         return self._names[path]
 
     def forget(self, path: bytes) -> None:

@@ -163,7 +163,7 @@ class Engine:
             self._take_over(candidate)
             if forced:
                 break
-            stale = self._judge(candidate, environment, cwd)
+            stale = self.judge(candidate, environment, cwd)
             if stale is None and (self._has_to_print(candidate, captured) or self._joins(candidate, line)):
                 stale = PRINTS
             if stale is None:
@@ -173,7 +173,7 @@ class Engine:
                     self._quiet.setdefault(line.recipe, []).append((candidate, environment, line.echo))
                 return candidate
             reason = reason or stale
-        running = self.start(kind, key, cwd, argv, environment, above)
+        running = self.start(kind, key, cwd, argv, environment, above, latest)
         running.reason = reason or NEVER_RAN
         running.keeps = captured
         if latest is not None:
@@ -229,14 +229,17 @@ class Engine:
         argv: list[bytes],
         environment: steps.Environment,
         above: Running | None,
+        latest: Result | None = None,
     ) -> Running:
-        """A new running step."""
+        """A new running step; `latest`: what is known of its last run."""
         self._number += 1
         path = self._run_dir + b"/t/%d" % self._number
         account = Account(self.tree.seq, time.time_ns())
         running = Running(self._number, key, kind, cwd, argv, environment, above, account, TraceFile(path))
         running.times = self._plugin.compares_times(argv)
         account.replaces = kind == RECIPE and self._plugin.replaces(argv)
+        if latest is not None:
+            running.makes = [self.tree.tables.paths[pid] for pid, _pre, post in latest.outputs() if post]
         self.running[self._number] = running
         self._on_step(running)
         return running
@@ -279,7 +282,8 @@ class Engine:
         read = {f for f in tables.facts_on.get(pid, ()) if tables.fact_kind[f] == READ}
         return any(r.account.make and not read.isdisjoint(r.account.facts) for r in self.running.values())
 
-    def _judge(self, candidate: Result, environment: steps.Environment, cwd: bytes) -> Reason | None:
+    def judge(self, candidate: Result, environment: steps.Environment, cwd: bytes) -> Reason | None:
+        """Why a recorded step is not current, asked for in this environment; None: it is."""
         reason = judge_kind(candidate) or self._judge_seeds(candidate)
         reason = reason or self._judge_environment(candidate, environment, cwd)
         reason = reason or judge_inputs(candidate, self.tree)
@@ -639,7 +643,7 @@ class Engine:
             known = self.recording.products.get(pid)
             maker = self.recording.makers.get((pid, known[0])) if known else None
             old = self.recording.result(maker) if maker and maker != result.id else None
-            if old is not None and old.key != result.key:
+            if old is not None and old.key != result.key and old.build < self.recording.build:
                 return Reason("CommandChanged", b"", b" ".join(old.argv[1:]), b" ".join(result.argv[1:]))
         return NEVER_RAN
 

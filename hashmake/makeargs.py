@@ -14,6 +14,15 @@ _QUIET_LONG = frozenset(
     "silent quiet no-silent print-directory no-print-directory keep-going no-keep-going stop jobs load-average max-load"
     " output-sync warn-undefined-variables".split()
 )
+_LONG_OPTIONS = frozenset(
+    "always-make assume-new assume-old check-symlink-times debug directory dry-run environment-overrides eval file help"
+    " ignore-errors include-dir jobs just-print keep-going load-average makefile max-load new-file no-builtin-rules"
+    " no-builtin-variables no-keep-going no-print-directory no-silent old-file output-sync print-data-base"
+    " print-directory question quiet recon shuffle silent stop touch trace version warn-undefined-variables"
+    " what-if".split()
+)
+# Options of one meaning: a beginning that they share is no riddle.
+_SAME = {"makefile": "file", "just-print": "dry-run", "recon": "dry-run", "quiet": "silent", "max-load": "load-average"}
 _NO_BUILD = frozenset("n q t v h".split())
 _NO_BUILD_LONG = frozenset("just-print dry-run recon question touch version help".split())
 _ALWAYS_EVALUATE = frozenset("d p".split())
@@ -36,6 +45,25 @@ def by_name(words: list[str]) -> list[str]:
     return sorted(words, key=name_of)
 
 
+def _whole(name: str) -> str:
+    """The long option that a word stands for: any beginning of a name will do that is no other's (getopt_long)."""
+    if name in _LONG_OPTIONS:
+        return name
+    found = [option for option in _LONG_OPTIONS if option.startswith(name)]
+    same = len(found) == 1 or (
+        found and {_SAME.get(option, option) for option in found} == {_SAME.get(found[0], found[0])}
+    )
+    return found[0] if same else name
+
+
+def _inherited(makeflags: str) -> list[str]:
+    """The option words in a value of MAKEFLAGS: letters without a dash first, variables behind `--`."""
+    words = makeflags.partition(" -- ")[0].split()
+    if words and not words[0].startswith("-") and "=" not in words[0]:
+        words[0] = "-" + words[0]
+    return [word for word in words if word.startswith("-") and word != "--"]
+
+
 class MakeArguments:
     """What the words after `build` say.
 
@@ -48,11 +76,13 @@ class MakeArguments:
     no_build     -n, -q, -t, -v or -h: make does not build; `question` and `dry_run` say which
     evaluate     -d, -p or --trace: what make prints is wanted, so make must run
     silent       -s
+    new_files    arguments of -W: what reads them is not current; old_files: of -o
     terse        -s or --no-print-directory, as scripts call it that read what make prints
     keep_going   -k or -i
     """
 
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, words: list[str], makeflags: str = "") -> None:
+        """`makeflags`: the value of MAKEFLAGS in the environment, which make reads before its words."""
         self.goals: list[str] = []
         self.variables: list[str] = []
         self.directories: list[str] = []
@@ -60,7 +90,11 @@ class MakeArguments:
         self.meaning: list[str] = []
         self.always_make = self.no_build = self.evaluate = self.silent = self.keep_going = False
         self.question = self.dry_run = self.terse = False
+        self.new_files: list[str] = []
+        self.old_files: list[str] = []
         self._words = words
+        self._read(_inherited(makeflags))
+        self.goals, self.variables, self.meaning = [], [], []  # of the environment, which counts as such
         self._read(words)
 
     def _read(self, words: list[str]) -> None:
@@ -86,6 +120,7 @@ class MakeArguments:
 
     def _long(self, word: str, rest: list[str]) -> None:
         name, equals, value = word.partition("=")
+        name = _whole(name)
         if name in _LONG_TAKES_WORD and not equals:
             value = rest.pop(0) if rest else ""
         if name in ("jobs", "load-average", "max-load") and not equals and rest and rest[0][:1].isdigit():
@@ -94,6 +129,10 @@ class MakeArguments:
             self.directories.append(value)
         elif name in ("file", "makefile"):
             self.makefiles.append(value)
+        elif name in ("what-if", "new-file", "assume-new"):
+            self._one("W", value)
+        elif name in ("old-file", "assume-old"):
+            self._one("o", value)
         elif name not in _QUIET_LONG and name != "always-make":
             self.meaning.append(f"--{name}={value}" if value else f"--{name}")
         self.always_make |= name == "always-make"
@@ -125,6 +164,8 @@ class MakeArguments:
             self.directories.append(value)
         elif letter == "f":
             self.makefiles.append(value)
+        elif letter in "Wo":
+            (self.new_files if letter == "W" else self.old_files).append(value)
         elif letter not in _QUIET and letter != "B":
             self.meaning.append(f"-{letter}{value}")
         self.always_make |= letter == "B"

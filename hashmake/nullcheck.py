@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 
 from hashmake import digest
-from hashmake.disk import host_fact, unchanged
+from hashmake.disk import STATE_NAME, host_fact, unchanged
 
 Lists = list[bytes]
 _LARGE = 1 << 20
@@ -131,5 +131,5 @@ def _lists_as(path: bytes, expected: bytes, products: bytes) -> bool:
         return False
     if products:
         names.difference_update(products.split(b"\0"))
-    names.discard(b".hashmake")
+    names.discard(STATE_NAME)
     return b"\0".join(sorted(names)) == expected

@@ -1,6 +1,7 @@
 """The status line on a terminal, one closing line elsewhere, nothing with -s."""
 
 import os
+import re
 import sys
 import time
 from typing import Protocol as Interface
@@ -79,7 +80,7 @@ class Live(Plain):
         if self._known > self._done and now - self._began > 2:
             left = f" {(now - self._began) * (self._known / self._done - 1):.0f} s left"
         known = f"/{max(self._known, self._done)}" if self._known else ""
-        text = f"[{self._done}{known}]{left} {_short(running)}"[: size.columns - 1]
+        text = f"[{self._done}{known}]{left} {short(running)}"[: size.columns - 1]
         self._write(f"\x1b7\x1b[{size.lines};1H\x1b[K{text}\x1b8")
 
     def _take_row(self, rows: int) -> None:
@@ -102,10 +103,27 @@ class Live(Plain):
             super().close(engine, code)
 
 
-def _short(running: Running) -> str:
-    text = running.argv[-1] if running.argv else b""
-    line = text.decode("utf-8", "replace").strip()
-    return " ".join(line.split())
+_SAID = re.compile(rb"\becho '\s*([A-Z][\w .+-]*?)\s+([^';]+?)\s*'\s*;")  # Kbuild: echo '  CC      kernel/fork.o';
+_INTO = re.compile(rb"\s(?:-o|>>?)\s*([^\s;|&<>$`\"']+)")
+_WORD = re.compile(rb"[^\s;|&<>()$`\"']+")
+
+
+def short(running: Running) -> str:
+    """What a step makes, in a few words: what the project prints for it, else the names of its products."""
+    text = running.argv[-1] if len(running.argv) < 2 or running.argv[-2] == b"-c" else b" ".join(running.argv[1:])
+    said = _SAID.search(text)
+    if said is not None:
+        line = said[1] + b" " + said[2]
+    elif running.makes:
+        inside = running.cwd + b"/"
+        line = b" ".join(path.removeprefix(inside) for path in running.makes[:3]) + (
+            b" ..." if running.makes[3:] else b""
+        )
+    else:
+        names = _INTO.findall(text)
+        words = _WORD.findall(text)
+        line = names[-1] if names else b" ".join(words[:1] + words[-1:] if len(words) > 1 else words)
+    return " ".join(line.decode("utf-8", "replace").split())
 
 
 def for_build(silent: bool, drop_in: bool, known: int) -> Progress:

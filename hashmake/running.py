@@ -59,6 +59,7 @@ class Running:
     keeps   what it prints is kept: make prints to such a place
     times   all its processes see logical times, not only make's
     then    for a step that runs only to bring a version back: what to do when it has ended
+    makes   paths that it made the last time
     first   lines of the same recipe that only print: skipped before this one ran, they run before it now
     echo    what is printed before it, where that is not make's own affair
     """
@@ -75,6 +76,7 @@ class Running:
         "keeps",
         "key",
         "kind",
+        "makes",
         "number",
         "parent",
         "reason",
@@ -108,5 +110,6 @@ class Running:
         self.events: list[Event] = []
         self.captured = self.times = self.keeps = False
         self.first: list[Running] = []
+        self.makes: list[bytes] = []
         self.echo = b""
         self.then: Callable[[], None] | None = None

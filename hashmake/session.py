@@ -421,8 +421,10 @@ class Session:
         recording, goal, disk = self._recording, self._goal, self._disk
         paths, values = recording.tables.paths, recording.tables.values
         view.set(self._own, HIDDEN, 0)
+        old = {os.fsencode(self.request.path(name)) for name in self.request.arguments.old_files}
         for pid in list(goal.products):
-            self._begin_product(tree, view, pid)
+            if paths[pid] not in old or not tree.on_disk(pid):
+                self._begin_product(tree, view, pid)
         # What lies about unknown is the user's, unless a step of this goal may have made it unseen.
         last = recording.result(goal.roots[-1][1]) if goal.roots else None
         known = ChainMap(recording.products, recording.sources)
@@ -508,6 +510,8 @@ class Session:
         engine.give_up = give_up
         engine.mine = frozenset(p for path in self._keeper.mine if (p := tree.tables.path_ids.get(path)) is not None)
         engine.prints = self._asked_for_what_it_prints()
+        for name in request.arguments.new_files:
+            tree.assumed_new.add(tree.tables.path(os.fsencode(request.path(name))))
         return engine
 
     def _asked_for_what_it_prints(self) -> bool:
@@ -566,7 +570,7 @@ class Session:
         engine.settle()
         recording.seq = engine.tree.seq
         extra: dict[bytes, bytes] = {}
-        if code == 0 and not engine.restart:
+        if code == 0 and not engine.restart and not request.arguments.old_files:
             for pid in self._taken - engine.tree.made_at.keys():
                 recording.becomes_source(pid, engine.tree.on_disk(pid), engine.began)  # nobody makes it again
             orphans = self._orphans(engine, result)

@@ -63,6 +63,7 @@ class Tree:
     ahead        paths of which the disk holds a later version
     foreign      products of other goals, as their steps left them: path -> version
     named        tables of which readers may depend on single entries (projector.py)
+    assumed_new  paths of which no fact holds: whoever read them is asked to run (make -W)
     uncovered    directories that this goal's steps make, there before that because something visible lies in them
     """
 
@@ -76,6 +77,7 @@ class Tree:
         self.initial: set[PathId] = set()
         self.ahead: set[PathId] = set()
         self.foreign: dict[PathId, ValueId] = {}
+        self.assumed_new: set[PathId] = set()
         self.uncovered: set[PathId] = set()
         self.holds: set[FactId] = set()
         self.fails: set[FactId] = set()
@@ -212,7 +214,7 @@ class Tree:
         if kind == NAME:
             good = self.names(pid, self.seen(READ, pid), value)
         else:
-            good = kind != NEVER and self.seen(kind, pid) == value
+            good = kind != NEVER and pid not in self.assumed_new and self.seen(kind, pid) == value
         (self.holds if good else self.fails).add(fid)
         return good
 

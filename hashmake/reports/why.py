@@ -5,13 +5,14 @@ import time
 from posixpath import dirname
 
 from hashmake.disk import Disk
+from hashmake.engine import Engine
 from hashmake.kbuild.plugin import Kbuild
-from hashmake.plan import describe, judge_inputs, judge_kind
-from hashmake.projector import Table
-from hashmake.recording import Recording
+from hashmake.plan import describe
+from hashmake.recording import Goal, Recording
 from hashmake.reports.last import decode, load
 from hashmake.reports.log import command_text
 from hashmake.result import Result
+from hashmake.step import Environment
 from hashmake.tables import KIND_NAMES, NAME, NO_VALUE, PathId
 from hashmake.tree import Tree
 
@@ -65,26 +66,42 @@ def _history(absolute: str, logs: list[dict]) -> list[str]:  # type: ignore[type
 
 
 def _now(recording: Recording, result: Result, pid: PathId) -> list[str]:
-    """What a build started now would decide for this step, as far as the disk tells."""
+    """What a build started now would decide for this step, as far as the disk and the environment tell."""
     disk = Disk()
     tree = Tree(recording.tables, disk, recording.seq)
-    for table, projection in Kbuild().tables(_table_tops(recording, result)):
-        tree.named[recording.tables.path(table)] = Table(table, projection, disk)
     # Its inputs that are products count as the disk has them; what it makes itself was absent when it started.
     for out, pre, _post in result.outputs():
         if pre == NO_VALUE:
             tree.hide(out)
-    reason = judge_kind(result) or judge_inputs(result, tree)
-    here = disk.own(recording.tables.paths[pid])
-    if reason is None and here != recording.tables.values[recording.products[pid][0]]:
-        from hashmake.plan import Reason
-
-        kind = "OutputTouched" if here else "OutputMissing"
-        reason = Reason(kind, recording.tables.paths[pid], recording.tables.values[recording.products[pid][0]], here)
+    goal = next((g for g in recording.goals.values() if pid in g.products), Goal(b""))
+    plugin = Kbuild()
+    tables = plugin.tables(_table_tops(recording, result))
+    engine = Engine(recording, goal, tree, disk, plugin, b"", b"", (), tables, b"", lambda _running: None)
+    environment = _environment_now(recording, goal, result, engine)
+    reason = engine.judge(result, environment, recording.tables.paths[result.cwd])
     when = time.strftime("%H:%M:%S")
     if reason is None:
         return [f"now ({when}): current, it would be skipped", *_inputs(recording, result)]
     return [f"now ({when}): stale, because {describe(reason)}", *_inputs(recording, result)]
+
+
+def _environment_now(recording: Recording, goal: Goal, result: Result, engine: Engine) -> Environment:
+    """The environment that make would give the step: as then, but for what has changed in ours since."""
+    root = recording.result(goal.roots[-1][1]) if goal.roots else None
+    blocks = recording.env_blocks.all
+    then = _variables(blocks[root.full_env]) if root is not None else dict(os.environb)
+    variables = _variables(blocks[result.full_env])
+    for name in then.keys() | os.environb.keys():
+        old, new = then.get(name), os.environb.get(name)
+        if old != new and variables.get(name) == old:
+            variables.pop(name, None)
+            if new is not None:
+                variables[name] = new
+    return engine.environment(b"\0".join(name + b"=" + value for name, value in variables.items()))
+
+
+def _variables(block: bytes) -> dict[bytes, bytes]:
+    return {s.partition(b"=")[0]: s.partition(b"=")[2] for s in block.split(b"\0") if s}
 
 
 def _table_tops(recording: Recording, result: Result) -> tuple[bytes, ...]:

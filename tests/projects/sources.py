@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -73,6 +74,12 @@ def configuration() -> Path:
 def upstream(package: str) -> Path:
     """The upstream tarball of a Debian source package, from the cache or from Debian."""
     CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # apt's lists are changed by one at a time
+        return _upstream(package)
+
+
+def _upstream(package: str) -> Path:
     have = _tarballs(package)
     if not have:
         try:

@@ -1,0 +1,39 @@
+"""What the status line says of a step."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashmake.account import Account
+from hashmake.progress import short
+from hashmake.running import Running
+from hashmake.step import Environment, never
+from hashmake.trace import TraceFile
+
+
+def running(*argv: bytes, makes: tuple[bytes, ...] = ()) -> Running:
+    environment = Environment(0, [], b"", never)
+    found = Running(1, b"k", b"R", b"/w", [argv[0], *argv], environment, None, Account(0, 0), TraceFile(b"/t"))
+    found.makes = list(makes)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "makes", "said"),
+    [
+        (
+            (b"sh", b"-c", b"set -e;  echo '  CC      kernel/fork.o';   gcc -c -o kernel/fork.o fork.c"),
+            (),
+            "CC kernel/fork.o",
+        ),
+        ((b"sh", b"-c", b"set -e;  echo '  CC [M]  fs/fat.o'; gcc"), (), "CC [M] fs/fat.o"),
+        ((b"gcc", b"-O2", b"-c", b"a.c", b"-o", b"a.o"), (), "a.o"),
+        ((b"sh", b"-c", b"sed s/a/b/ in > out"), (), "out"),
+        ((b"sh", b"-c", b"gcc -c a.c; mv a.o b.o"), (b"/w/b.o", b"/x/c.d"), "b.o /x/c.d"),
+        ((b"touch", b"stamp"), (), "touch stamp"),
+        ((b"true",), (), "true"),
+    ],
+)
+def test_a_step_in_a_few_words(words: tuple[bytes, ...], makes: tuple[bytes, ...], said: str) -> None:
+    """What the project would print, else the names of what is made."""
+    assert short(running(*words, makes=makes)) == said

@@ -1,0 +1,122 @@
+"""Options by all their names, logs, state directories in listings, what `why` and the log say."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hashmake.database import Database
+
+from . import tool
+
+if TYPE_CHECKING:
+    from .project import Project
+
+COPIES = "prog: a.o b.o\n\tcat a.o b.o > prog\n%.o: %.c\n\tcp $< $@\n"
+
+
+@pytest.fixture
+def built(project: Project) -> Project:
+    """Two sources, copied and put together."""
+    project.write("Makefile", COPIES)
+    project.write("a.c", "a\n")
+    project.write("b.c", "b\n")
+    project.check(project.build())
+    return project
+
+
+def why(project: Project, path: str, **variables: str) -> str:
+    command = tool.verb_command("why", path)
+    environment = project.environment | variables
+    return subprocess.run(command, cwd=project.tree, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("word", ["--dry", "--just", "--recon"])
+def test_a_beginning_of_an_option_is_that_option(built: Project, word: str) -> None:
+    built.write("a.c", "A\n")
+    assert "cp a.c a.o" in built.attempt(word).out
+    assert built.text("a.o") == "a\n"
+
+
+def test_an_option_in_makeflags_is_one(built: Project) -> None:
+    built.write("a.c", "A\n")
+    assert "cp a.c a.o" in built.attempt(MAKEFLAGS="n").out
+    assert built.text("a.o") == "a\n"
+    built.check(built.rebuild())
+
+
+def test_what_reads_a_file_that_is_assumed_new_runs(built: Project) -> None:
+    """-W, also when nothing changed; the next build is null."""
+    built.check(built.build("-W", "a.c"))
+    assert [step["command"] for step in built.log()["ran"]] == ["cp a.c a.o"]
+    built.check_null(built.build())
+
+
+def test_a_file_that_is_assumed_old_is_left_as_it_is(built: Project) -> None:
+    """-o, and the build after it makes up for it."""
+    built.write("a.c", "A\n")
+    built.write("b.c", "B\n")
+    left = built.attempt("-o", "a.o")
+    assert left.status == 0
+    assert built.text("prog") == "a\nB\n"
+    built.check(built.rebuild())
+    assert built.text("prog") == "A\nB\n"
+    built.check_null(built.build())
+
+
+def test_twenty_logs_are_kept_though_null_builds_lie_between(built: Project) -> None:
+    for number in range(24):
+        built.write("a.c", f"{number}\n")
+        built.build()
+        built.build()
+    database = Database(str(built.tree / ".hashmake" / "db"), readonly=True)
+    try:
+        assert len(database.logs()) == 20
+    finally:
+        database.close()
+
+
+def test_the_state_of_another_tree_is_no_name_in_a_listing(project: Project) -> None:
+    """Somebody builds in a directory that a step lists."""
+    project.write("Makefile", "x:\n\tls -A sub > x\n")
+    project.write("sub/Makefile", "y:\n\techo y\n")
+    project.check(project.build())
+    command = tool.build_command()
+    subprocess.run(command, cwd=project.tree / "sub", env=project.environment, check=True, capture_output=True)
+    assert (project.tree / "sub" / ".hashmake").is_dir()
+    project.check_null(project.build())
+    project.write("in", "unread\n")
+    project.write("sub/new", "\n")
+    project.build()
+    assert [step["command"] for step in project.log()["ran"]] == ["ls -A sub > x"]
+
+
+def test_why_decides_as_a_build_would(project: Project) -> None:
+    """It called a step current whose variable had changed, or whose compiler was another one."""
+    project.write("Makefile", "x: in\n\techo $$FOO > x; rev in >> x\n")
+    project.write("in", "in\n")
+    project.build(FOO="1")
+    assert "current" in why(project, "x", FOO="1")
+    assert "the variable FOO changed: 1 -> 2" in why(project, "x", FOO="2")
+    shadow = project.root / "shadow"
+    shadow.mkdir()
+    path = f"{shadow}:{project.environment['PATH']}"
+    assert "current" in why(project, "x", FOO="1", PATH=path)
+    (shadow / "rev").write_text("#!/bin/sh\n")
+    (shadow / "rev").chmod(0o755)
+    assert "stale" in why(project, "x", FOO="1", PATH=path)
+    project.write("in", "new\n")
+    assert "in changed" in why(project, "x", FOO="1")
+    project.lose("x")
+    project.write("in", "in\n")
+    assert "is missing" in why(project, "x", FOO="1")
+
+
+def test_steps_of_a_first_build_never_ran_before(project: Project) -> None:
+    """Two that write one file, the second is not the first with another command."""
+    project.write("Makefile", "x: in\n\tcat in > x\n\techo more >> x\n")
+    project.write("in", "in\n")
+    project.build()
+    assert {step["reason"]["kind"] for step in project.log()["ran"]} == {"NeverRan"}
