@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import pytest
 
@@ -13,6 +15,25 @@ from .project import MODES, Mode, Project
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+EVERYTHING = "HASHMAKE_KERNEL_ALL" in os.environ  # as tests/run --long has it
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where time is not the matter (`one_mode`), each test is run in one of the three modes; with --long in all."""
+    dropped = [item for item in items if not EVERYTHING and _in_another_mode(item)]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in set(dropped)]
+
+
+def _in_another_mode(item: pytest.Item) -> bool:
+    mode = getattr(item, "callspec", None) and item.callspec.params.get("mode")  # type: ignore[attr-defined]
+    if mode is None or item.get_closest_marker("one_mode") is None:
+        return False
+    name = item.nodeid.replace(mode.name, "")
+    return mode is not MODES[crc32(name.encode()) % len(MODES)]
 
 
 @pytest.fixture(scope="session")
