@@ -545,6 +545,39 @@ class Engine:
         self._log(running, result)
         return result
 
+    def looked_too_soon(self, running: Running) -> list[PathId]:
+        """What a step looked for in vain that other steps of this goal make, and have not made yet in this build."""
+        if running.kind != RECIPE or running.account.make:
+            return []
+        tree, ids = self.tree, self.tree.tables.path_ids
+        records = TraceFile(running.trace.path).so_far()
+        own = {record[1:] for record in records if record[:1] == trace.WRITE}
+        missed = {ids[r[1:]] for r in records if r[:1] == trace.ABSENT and r[1:] in ids and r[1:] not in own}
+        return sorted(p for p in missed & self.goal.products if p not in tree.made_at and tree.state.get(p) == NO_VALUE)
+
+    def try_again(self, running: Running, code: int, wall_us: int, made: PathId) -> Running:
+        """A step that failed for want of a file that is there now begins once more; what it left is removed."""
+        above = running.parent
+        failed = self.done(running, code, wall_us, b"", False)
+        self.ran.pop()
+        self.counts.run -= 1
+        self.counts.failed -= 1
+        paths = self.tree.tables.paths
+        if above is not None:
+            event = above.events.pop()
+            above.events.extend(event.writes if isinstance(event, Below) else [event])
+        for pid, pre, post in failed.outputs():
+            if pre == NO_VALUE and post and self.disk.remove(paths[pid], self.places):
+                self.tree.wrote(paths[pid])
+                self.tree.put(pid, post, NO_VALUE, wrote=True)
+                if above is not None:
+                    above.events.append((pid, post, NO_VALUE))
+        again = self.start(running.kind, running.key, running.cwd, running.argv, running.environment, above)
+        again.reason = Reason("LookedTooSoon", paths[made])
+        again.keeps = running.keeps
+        again.retried = True
+        return again
+
     def _why_unseen(self, running: Running, code: int, truncated: bool) -> bytes:
         """Why what is known of a step that ended is not all of it; empty when it is."""
         why = running.account.unseen or running.trace.lost or b""

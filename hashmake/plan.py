@@ -136,6 +136,7 @@ def describe(reason: Reason) -> str:
         "ChangedWhileRead": f"{what} changed while the step ran last time",
         "Forced": "everything was asked for (-B)",
         "Seeded": f"its product {what} begins with what the last build came to",
+        "LookedTooSoon": f"it failed because {what} was not made yet: a prerequisite that its rule does not name",
         "Prints": "what it prints is wanted",
     }
     return forms[reason.kind]

@@ -60,6 +60,7 @@ class Running:
     times   all its processes see logical times, not only make's
     then    for a step that runs only to bring a version back: what to do when it has ended
     makes   paths that it made the last time
+    retried  it has failed once in this build, and runs again because what it had looked for is there now
     first   lines of the same recipe that only print: skipped before this one ran, they run before it now
     echo    what is printed before it, where that is not make's own affair
     """
@@ -80,6 +81,7 @@ class Running:
         "number",
         "parent",
         "reason",
+        "retried",
         "then",
         "times",
         "trace",
@@ -108,7 +110,7 @@ class Running:
         self.trace = trace
         self.reason: Reason | None = None
         self.events: list[Event] = []
-        self.captured = self.times = self.keeps = False
+        self.captured = self.times = self.keeps = self.retried = False
         self.first: list[Running] = []
         self.makes: list[bytes] = []
         self.echo = b""

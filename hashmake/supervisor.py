@@ -20,7 +20,7 @@ from hashmake.engine import Engine
 from hashmake.errors import Protocol
 from hashmake.result import RECIPE, SHELL, Result
 from hashmake.running import Line, Running
-from hashmake.tables import PathId
+from hashmake.tables import NO_VALUE, PathId
 
 ASK, SKIP, RUN, DONE, ACK, MAKE, WANT, NORULE, BEFORE = b"QSGDAMWNB"
 ASK_HEAD = struct.Struct("<BIIIIQB")  # kind, parent, pid, umask, argc, recipe, whether a later line of it
@@ -33,6 +33,7 @@ ALOUD = 0x100  # HM_ALOUD
 _MESSAGE_MAX = 64 << 20  # all arguments and variables of a program are far less
 _ACK_MESSAGE = b"\1\0\0\0A"
 _COMMIT_EVERY_S = 0.5
+_IDLE_S = 1.0  # how long a make may take to ask for its next step
 
 
 class _Connection:
@@ -45,6 +46,21 @@ class _Connection:
         self.buffer = b""
         self.running: Running | None = None
         self.started = 0.0
+
+
+class _Ended:
+    """What a launcher said of its step's end; missing: what the step had looked for in vain, for which it waits."""
+
+    __slots__ = ("code", "connection", "idle_since", "missing", "running", "stdout", "wall_us")
+
+    def __init__(self, connection: _Connection, running: Running, code: int, stdout: bytes) -> None:
+        self.connection = connection
+        self.running = running
+        self.code = code
+        self.stdout = stdout
+        self.idle_since = time.monotonic()
+        self.wall_us = int((self.idle_since - connection.started) * 1e6)
+        self.missing: list[PathId] = []
 
 
 class _Severed:
@@ -77,6 +93,7 @@ class Supervisor:
         self._library = library
         self._commit = commit
         self._connections: dict[int, _Connection] = {}
+        self._waiting_for_more: list[_Ended] = []
         self._waiting: dict[PathId, list[tuple[_Connection, int]]] = {}  # and the number of the step
         self._reruns: dict[int, tuple[Running, subprocess.Popen[bytes] | None]] = {}
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -172,6 +189,8 @@ class Supervisor:
                 self._readable(self._connections[fd])
         self._end_reruns()
         self._end_severed(left)
+        if self._waiting_for_more:
+            self._look_after_failed()
         if self._dirty and time.monotonic() - self._committed >= _COMMIT_EVERY_S:
             self.save()
 
@@ -179,6 +198,8 @@ class Supervisor:
         """How long to wait for messages: there may be something to save, or somebody to end."""
         if self._severed or self._deaf:
             return 0.01
+        if self._waiting_for_more:
+            timeout = min(timeout, 0.1)
         if self._dirty:
             return max(0.0, min(timeout, self._committed + _COMMIT_EVERY_S - time.monotonic()))
         return timeout
@@ -356,14 +377,45 @@ class Supervisor:
             raise Protocol("done")
         stdout = payload[DONE_HEAD.size :]
         code = os.waitstatus_to_exitcode(status)
-        wall = int((time.monotonic() - connection.started) * 1e6)
-        truncated = len(stdout) > CAPTURE_MAX
-        self._engine.done(running, code if code >= 0 else 128 - code, wall, b"" if truncated else stdout, truncated)
+        ended = _Ended(connection, running, code if code >= 0 else 128 - code, stdout)
+        if code and not self.signals and running.then is None and not running.retried:
+            ended.missing = self._engine.looked_too_soon(running)
+            if ended.missing:
+                self._waiting_for_more.append(ended)
+                return
+        self._over_well(ended)
+
+    def _over_well(self, ended: "_Ended") -> None:
+        """A step has ended, whatever its status, and its launcher goes."""
+        running, connection = ended.running, ended.connection
+        truncated = len(ended.stdout) > CAPTURE_MAX
+        self._engine.done(running, ended.code, ended.wall_us, b"" if truncated else ended.stdout, truncated)
         _send(connection.sock, _ACK_MESSAGE)
         connection.running = None
         self._dirty = True
         if running.then is not None:
             running.then()
+
+    def _look_after_failed(self) -> None:
+        """Steps that failed, and had looked in vain for what other steps make: as soon as it is there they run again.
+
+        Where nothing else is at work that could make it, they have failed.
+        """
+        tree = self._engine.tree
+        failed = {ended.running.number for ended in self._waiting_for_more}
+        busy = any(r.number not in failed and not r.account.make for r in self._engine.running.values())
+        for ended in list(self._waiting_for_more):
+            if busy:
+                ended.idle_since = time.monotonic()
+            made = next((pid for pid in ended.missing if tree.state.get(pid, NO_VALUE) != NO_VALUE), None)
+            gone = ended.running.number not in self._engine.running
+            if made is None and not gone and not self.signals and time.monotonic() - ended.idle_since < _IDLE_S:
+                continue
+            self._waiting_for_more.remove(ended)
+            if made is not None and not gone:
+                self._start(ended.connection, self._engine.try_again(ended.running, ended.code, ended.wall_us, made))
+            elif not gone:
+                self._over_well(ended)
 
     # -- versions ahead: running a step again for the version it made -----------------------------------------------
 

@@ -138,6 +138,7 @@ struct hm_entry {
 #define HM_M_SKIP 'S' /* supervisor: i32 exit code | HM_ALOUD, then the bytes for standard output */
 #define HM_ALOUD 0x100 /* the echo of the command is printed first, as if the step ran */
 #define HM_M_RUN 'G'  /* supervisor: u32 step number, u32 flags: HM_TIMES for its trace file, HM_KEEP */
+                         /* after HM_M_DONE: once more, as another step */
 #define HM_M_DONE 'D' /* launcher: u32 wait status, u64 user+system us, u64 max RSS kB, then captured stdout (HM_SHELL, HM_KEEP) */
 #define HM_M_ACK 'A'  /* supervisor: empty */
 #define HM_M_MAKE 'M' /* interposer: u64 step, device and inode of standard output: a make process starts; answered by ACK

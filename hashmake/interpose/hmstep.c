@@ -398,15 +398,19 @@ static void report(int status, const struct rusage *use, int with_output)
     put_all(v, n ? 2 : 1);
 }
 
-static int run_step(unsigned step, unsigned flags, int kind, const char *path, char **argv)
+/* Runs the command once. Returns its wait status; `step` becomes the numbers of another run that is to follow, or 0. */
+static int run_once(uint32_t step[2], int kind, const char *path, char **argv)
 {
+    unsigned flags = step[1];
     static char step_env[40] = HM_ENV_STEP "=";
     char digits[16];
-    strcpy(step_env + sizeof HM_ENV_STEP, number(step, digits + sizeof digits));
+    strcpy(step_env + sizeof HM_ENV_STEP, number(step[0], digits + sizeof digits));
     for (char **p = environ; *p; p++)
         if (!strncmp(*p, step_env, sizeof HM_ENV_STEP))
             *p = step_env;
-    make_trace(step, flags);
+    trace = NULL;
+    captured_len = 0;
+    make_trace(step[0], flags);
     record_program(path);
     int out[2] = {-1, -1}, keep = kind == HM_SHELL || flags & HM_KEEP, child_fd = -1;
     if (keep && pipe2(out, O_CLOEXEC))
@@ -419,7 +423,7 @@ static int run_step(unsigned step, unsigned flags, int kind, const char *path, c
     child_pid = start(path, argv, environ, keep ? out : NULL);
     if (child_pid < 0) {
         say("hashmake: vfork: out of processes\n");
-        return 126;
+        _exit(126);
     }
     if (keep) {
         close(out[1]);
@@ -434,8 +438,23 @@ static int run_step(unsigned step, unsigned flags, int kind, const char *path, c
         ;
     reap_background();
     report(status, &use, keep);
-    uint8_t ack[5];
-    get_all(ack, sizeof ack);
+    struct __attribute__((packed)) {
+        uint32_t length;
+        uint8_t type;
+    } head;
+    get_all(&head, sizeof head);
+    step[0] = 0;
+    if (head.type == HM_M_RUN && head.length == 1 + 2 * sizeof *step)
+        get_all(step, 2 * sizeof *step);
+    return status;
+}
+
+static int run_step(uint32_t step[2], int kind, const char *path, char **argv)
+{
+    int status;
+    do
+        status = run_once(step, kind, path, argv);
+    while (step[0]);
     if (WIFSIGNALED(status)) { /* make must see the same death */
         struct rlimit none = {0, 0};
         setrlimit(RLIMIT_CORE, &none);
@@ -522,5 +541,5 @@ int main(int argc, char **argv)
     get_all(step, sizeof step);
     if (print_echo(echo))
         tell_unwritten(parent);
-    return run_step(step[0], step[1], argv[1][0], program[0], program + 1);
+    return run_step(step, argv[1][0], program[0], program + 1);
 }
