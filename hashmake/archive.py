@@ -117,8 +117,11 @@ class Archive:
         data = self._db.get(b"T" + key)
         return None if data is None else frozenset(data.split(b"\0")) if data else frozenset()
 
-    def save(self, recording: Recording, extra: dict[bytes, bytes] | None = None) -> None:
-        """Save what is new, in one transaction. Raises StateUnusable; then nothing of it is saved."""
+    def save(self, recording: Recording, extra: dict[bytes, bytes] | None = None, listed: bool = True) -> None:
+        """Save what is new, in one transaction. Raises StateUnusable; then nothing of it is saved.
+
+        listed  new products are also written to the list beside the database (roll.py)
+        """
         chunk = BE.pack(self._chunk)
         state = STATE.pack(recording.seq, recording.build, recording.next_result, self._chunk + 1)
         items = {b"M": state, **_new_in_tables(recording, chunk), **_new_results(recording, chunk)}
@@ -132,7 +135,8 @@ class Archive:
                 items[b"g" + goal.key] = _pack_goal(goal)
         items.update(extra or {})
         paths_of = recording.tables.paths
-        roll.append(os.path.dirname(self._db.directory), [(g, paths_of[p]) for g, p in recording.new_products])
+        if listed:
+            roll.append(os.path.dirname(self._db.directory), [(g, paths_of[p]) for g, p in recording.new_products])
         self._db.put_all(items)
         self._chunk += 1
         recording.saved()

@@ -47,6 +47,7 @@ little-endian u32 unless said otherwise; "list" is a count, that many lengths, t
 | `L` build (u32 BE) | log of a build, the last 20: compressed JSON. That of the last null build is the file `null` |
 | `A` | the real time (ns, u64) of all files that git tracks and that were unchanged when they were first seen here |
 | `D` | not empty: what is not recorded in the tree can't be believed (after damage, or when the machine went down) |
+| `C` | size of the file (bytes, u64) when it was first complete, or after the last compaction (compact.py) |
 | `H` | the state directory's path when this was written: a tree that was moved is noticed |
 """
 

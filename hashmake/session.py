@@ -6,7 +6,7 @@ import time
 from collections import ChainMap
 from collections.abc import Callable
 
-from hashmake import git, keep, roll
+from hashmake import compact, git, keep, roll
 from hashmake.account import Account
 from hashmake.archive import Archive
 from hashmake.build import Request, say
@@ -24,7 +24,7 @@ from hashmake.reports.log import as_json
 from hashmake.result import QUERY, ROOT, SAYS, UNSEEN, Result, ResultId
 from hashmake.running import Running
 from hashmake.selection import pack, unpack
-from hashmake.statedir import remove_run_directory
+from hashmake.statedir import StateDirectory, remove_run_directory
 from hashmake.supervisor import Supervisor
 from hashmake.tables import NAME, NO_VALUE, READ, PathId, ValueId
 from hashmake.tree import Tree
@@ -115,15 +115,26 @@ def evaluate(request: Request) -> int:
         ruined = str(damage)
         raise StateUnusable(f"{state.database}: {damage}") from damage
     finally:
-        opened.db.close()
-        if ruined:
-            state.set_aside(ruined)
-        else:
-            state.seal()
+        _close(opened, state, ruined, complete=code == 0)
         if code != 0 and not opened.recording.products:
             state.unmake()
         state.release()
     return code
+
+
+def _close(opened: Opened, state: StateDirectory, ruined: str, complete: bool) -> None:
+    """Close the database, and seal it or set it aside; write it anew when it has grown much."""
+    try:
+        too_large = not ruined and complete and compact.grown(opened.db)
+    except (Damaged, StateUnusable):
+        too_large = False
+    opened.db.close()
+    if ruined:
+        state.set_aside(ruined)
+        return
+    if too_large:
+        compact.compact(state.database)
+    state.seal()
 
 
 def _settled(request: Request, opened: Opened, anew: bool) -> tuple["Session", int]:

@@ -20,7 +20,10 @@ LAYERS = (
     ("decisions", "disk lookups account plan recording running nameable projector aggregate nullcheck"),
     ("one build's engine", "engine"),
     ("project families", "kbuild"),
-    ("edges", "place git piped statedir keep database roll archive strays recovery manifest view supervisor progress"),
+    (
+        "edges",
+        "place git piped statedir keep database roll archive compact strays recovery manifest view supervisor progress",
+    ),
     ("reports", "reports reports.log reports.last reports.why reports.status reports.ksyms reports.keep"),
     ("the conductor", "build session"),
     ("verify", "verify verify.difference verify.compare verify.report verify.namespace verify.run"),

@@ -1,0 +1,150 @@
+"""Compaction: what builds can still reach stays, everything else goes."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+from hashmake import compact, tables
+from hashmake.archive import Archive
+from hashmake.database import Database
+from hashmake.result import COMPOSITE, RECIPE, ROOT, Result
+from hashmake.tables import ValueId
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hashmake.recording import Recording
+
+GOAL = b"g" * 16
+
+
+def plain(recording: Recording, name: str, source: str, environment: bytes) -> Result:
+    """A step that makes NAME.o of NAME.c in this version."""
+    t = recording.tables
+    result = Result(name.encode().ljust(16), RECIPE, t.path(b"/w"), [b"cc", b"cc", name.encode()])
+    result.facts = array(
+        "I", [t.fact(tables.READ, t.path(b"/w/%s.c" % name.encode()), t.value(b"F-" + source.encode()))]
+    )
+    result.outs = array("I", [t.path(b"/w/%s.o" % name.encode()), 0, t.value(b"F-o" + source.encode())])
+    result.env = recording.env_sets.number(b"CI=" + environment)
+    result.full_env = recording.env_blocks.number(b"CI=" + environment + b"\0HOME=/")
+    return recording.accept(result)
+
+
+def build(recording: Recording, number: int, names: list[str]) -> None:
+    """A complete build: all steps with sources of this number, and the root over them."""
+    recording.build += 1
+    kids = [plain(recording, name, f"{name}{number}", b"%d" % number) for name in names]
+    root = Result(GOAL, ROOT, recording.tables.path(b"/w"), [b"make"])
+    root.flags = COMPOSITE
+    root.kids = array("I", [kid.id for kid in kids])
+    root.facts = array("I", sorted(fid for kid in kids for fid in kid.facts))
+    names_number = recording.env_sets.number(b"CC\0CFLAGS")
+    root.env = recording.env_sets.number(b"\2%d=0123" % names_number)
+    goal = recording.goal(GOAL)
+    for kid in kids:
+        root.outs.extend(kid.outs)
+        for pid, pre, post in kid.outputs():
+            recording.product(goal, pid, pre, post, recording.build)
+    goal.set_root(b"%016d" % number, recording.accept(root))
+    recording.sources[recording.tables.path(b"/w/Makefile")] = (recording.tables.value(b"F-makefile"), 1)
+
+
+def filled(directory: Path, builds: int) -> None:
+    db = Database(str(directory))
+    archive = Archive(db)
+    recording = archive.load()
+    for number in range(builds):
+        build(recording, number, ["a", "b"] if number < 3 else ["a"])
+        inputs = b"n" + GOAL + b"%016d" % number
+        archive.save(recording, {**archive.moments(recording), inputs: b"manifest", b"T" + b"1F-gone": b"x"})
+        db.save_log(recording.build, [b"{}"])
+    db.close()
+
+
+def test_what_is_reached_stays_as_it_was(tmp_path: Path) -> None:
+    """Goals, products, the results below the last builds, and those that make the same: with their facts, as text."""
+    filled(tmp_path, 40)
+    db = Database(str(tmp_path))
+    before = Archive(db).load()
+    db.close()
+    compact.compact(str(tmp_path))
+    db = Database(str(tmp_path))
+    after = Archive(db).load()
+    for name in (b"/w/a.o", b"/w/b.o"):
+        old, new = before.tables.path_ids[name], after.tables.path_ids[name]
+        assert before.products[old][1] == after.products[new][1]
+        assert before.tables.values[before.products[old][0]] == after.tables.values[after.products[new][0]]
+        assert after.writers[new] == GOAL
+    assert len(after.goal(GOAL).products) == 2
+    assert [digest for digest, _ in after.goal(GOAL).roots] == [b"%016d" % n for n in range(36, 40)]
+    latest = after.candidates(b"a".ljust(16))
+    assert len(latest) == 8
+    for result in latest:
+        (fid,) = result.facts
+        assert after.tables.paths[after.tables.fact_path[fid]] == b"/w/a.c"
+        assert after.tables.values[after.tables.fact_value[fid]].startswith(b"F-a")
+        assert b"HOME=/" in after.env_blocks.all[result.full_env]
+    root = after.result(after.goal(GOAL).roots[-1][1])
+    assert root is not None
+    assert root.kids[0] == latest[0].id
+    text = after.env_sets.all[root.env]
+    assert after.env_sets.all[int(text[1:].partition(b"=")[0])] == b"CC\0CFLAGS"
+    # b is in no goal any more; what lies there is still known to be what a step made.
+    assert len(after.candidates(b"b".ljust(16))) == 3
+    assert after.made_by_step(
+        after.tables.path_ids[b"/w/b.o"], ValueId(after.products[after.tables.path_ids[b"/w/b.o"]][0])
+    )
+    assert len(db.logs()) == 20
+    assert (after.seq, after.build, after.next_result) == (before.seq, before.build, before.next_result)
+    db.close()
+
+
+def test_what_nothing_reaches_is_gone(tmp_path: Path) -> None:
+    filled(tmp_path, 200)
+    size = (tmp_path / "data.mdb").stat().st_size
+    compact.compact(str(tmp_path))
+    assert (tmp_path / "data.mdb").stat().st_size < size / 3
+    assert not (tmp_path.with_name(tmp_path.name + ".new")).exists()
+    db = Database(str(tmp_path))
+    after = Archive(db).load()
+    assert b"F-a100" not in after.tables.value_ids
+    assert b"F-a199" in after.tables.value_ids
+    assert len(after.env_blocks.all) < 20
+    assert db.get(b"n" + GOAL + b"%016d" % 199) == b"manifest"
+    assert db.get(b"n" + GOAL + b"%016d" % 100) is None
+    assert db.get(b"T1F-gone") is None
+    # Compacted once more it is the same.
+    db.close()
+    compact.compact(str(tmp_path))
+    db = Database(str(tmp_path))
+    again = Archive(db).load()
+    db.close()
+    assert again.tables.paths == after.tables.paths
+    assert list(again.tables.fact_value) == list(after.tables.fact_value)
+
+
+def test_growth_is_measured_from_the_first_complete_build(tmp_path: Path) -> None:
+    filled(tmp_path, 2)
+    db = Database(str(tmp_path))
+    assert not compact.grown(db)
+    recording = Archive(db).load()
+    recording.env_blocks.number(b"x" * (4 << 20))
+    Archive(db).save(recording)
+    assert compact.grown(db)
+    db.close()
+    compact.compact(str(tmp_path))
+    db = Database(str(tmp_path))
+    assert not compact.grown(db)
+    db.close()
+
+
+def test_a_database_that_cannot_be_written_anew_stays(tmp_path: Path) -> None:
+    """A full disk, or damage that only shows when everything is read."""
+    filled(tmp_path, 3)
+    kept = (tmp_path / "data.mdb").read_bytes()
+    blocked = tmp_path.with_name(tmp_path.name + ".new")
+    blocked.write_text("a file in the way")
+    compact.compact(str(tmp_path))
+    assert (tmp_path / "data.mdb").read_bytes() == kept
