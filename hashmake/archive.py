@@ -37,9 +37,12 @@ class Archive:
         if state is not None:
             recording.seq, recording.build, recording.next_result, self._chunk = STATE.unpack(state)
         self._load_tables(recording)
-        for letter, texts in ((b"e", recording.env_sets), (b"b", recording.env_blocks)):
-            for text in self._lists(letter):
-                texts.number(text)
+        for text in self._lists(b"e"):
+            recording.env_sets.number(text)
+        for _, data in self._db.scan(b"b"):
+            for text in unpack_list(zlib.decompress(data))[0]:
+                recording.env_blocks.number(text)
+        for texts in (recording.env_sets, recording.env_blocks):
             texts.saved = len(texts.all)
         for _, data in self._db.scan(b"l"):
             links = array("I")
@@ -168,9 +171,11 @@ def _new_in_tables(recording: Recording, chunk: bytes) -> dict[bytes, bytes]:
         kinds = bytes(tables.fact_kind[first:])
         columns = tables.fact_path[first:].tobytes() + tables.fact_value[first:].tobytes()
         items[b"f" + chunk] = U32.pack(len(kinds)) + kinds + columns
-    for letter, texts in ((b"e", recording.env_sets), (b"b", recording.env_blocks)):
-        if texts.saved < len(texts.all):
-            items[letter + chunk] = pack_list(texts.all[texts.saved :])
+    sets, blocks = recording.env_sets, recording.env_blocks
+    if sets.saved < len(sets.all):
+        items[b"e" + chunk] = pack_list(sets.all[sets.saved :])
+    if blocks.saved < len(blocks.all):
+        items[b"b" + chunk] = zlib.compress(pack_list(blocks.all[blocks.saved :]), 1)  # much the same in all of them
     return items
 
 

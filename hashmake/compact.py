@@ -17,9 +17,11 @@ from hashmake.recording import Goal, Recording
 from hashmake.result import COMPOSITE, FAILED, Result, ResultId
 from hashmake.tables import FactId, PathId, ValueId
 
-_GROWTH = 1.5  # times the size after the last time, ...
-_SLACK = 1 << 20  # ... and this many bytes
+_GROWTH = 1.3  # times the size after the last time, ...
+_SLACK = 1 << 16  # ... and this many bytes
 _BASE = b"C"
+_ROOTS = 2  # environments and arguments of which a goal's null check is kept
+_COMPOSITES = 2  # results kept of a step in which make ran: they are large, and evaluating costs little
 
 
 def grown(db: Database) -> bool:
@@ -91,7 +93,7 @@ def _copy(old: Database, new: Database) -> None:
 def _reached(recording: Recording) -> set[ResultId]:
     """Numbers of the results that are kept."""
     kept: set[ResultId] = set()
-    todo = [rid for goal in recording.goals.values() for _digest, rid in goal.roots]
+    todo = [rid for goal in recording.goals.values() for _digest, rid in goal.roots[-_ROOTS:]]
     todo += [rid for pid, (v, _at) in recording.products.items() if (rid := recording.makers.get((pid, v))) is not None]
     while todo:
         rid = todo.pop()
@@ -100,7 +102,7 @@ def _reached(recording: Recording) -> set[ResultId]:
             continue
         kept.add(rid)
         todo += map(ResultId, result.kids)
-        todo += recording.ids_for(result.key)
+        todo += recording.ids_for(result.key)[-_COMPOSITES if result.flags & COMPOSITE else 0 :]
     return kept
 
 
@@ -179,7 +181,7 @@ class _Copy:
 
     def _goal(self, old: Goal, kept: Iterable[ResultId]) -> None:
         goal = self.new.goal(old.key)
-        goal.roots = [(digest, rid) for digest, rid in old.roots if rid in kept]
+        goal.roots = [(digest, rid) for digest, rid in old.roots[-_ROOTS:] if rid in kept]
         goal.products = {self._path(pid) for pid in old.products}
         goal.complete = {self._path(p): (self._value(a), self._value(b)) for p, (a, b) in old.complete.items()}
         goal.began = {self._path(p): (self._value(v), moment) for p, (v, moment) in old.began.items()}

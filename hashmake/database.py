@@ -15,7 +15,7 @@ from hashmake.errors import Damaged, StateUnusable
 from hashmake.nullcheck import Manifest
 from hashmake.statedir import private
 
-VERSION = 4
+VERSION = 5
 
 SCHEMA = """\
 One LMDB environment per output directory, `.hashmake/db/`. Keys are a table letter followed by what is said below.
@@ -30,7 +30,7 @@ little-endian u32 unless said otherwise; "list" is a count, that many lengths, t
 | `p` chunk (u32 BE) | new paths of one save (list); a path's number is its place over all chunks |
 | `v` chunk | new versions (list); number 0 is ABSENT and is not stored |
 | `f` chunk | new facts: count, kinds (u8 each), paths, versions |
-| `e` chunk, `b` chunk | sets of environment facts; environment blocks (list) |
+| `e` chunk, `b` chunk | sets of environment facts (list); environment blocks (list, compressed) |
 | `l` chunk | (path, version before, version after, result) of each output of each plain step; 0: of a composite |
 | `r` number (u32 BE) | one result, see result.py (Result.pack) |
 | `k` key (16 bytes) | numbers of the results of that step, newest last |
