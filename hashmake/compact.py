@@ -57,8 +57,8 @@ def compact(directory: str) -> None:
         finally:
             new.close()
         os.replace(os.path.join(aside, "data.mdb"), os.path.join(directory, "data.mdb"))
-    except (OSError, Damaged, StateUnusable):
-        pass  # a full disk, most likely: it is tried again after the next build
+    except (OSError, Damaged, StateUnusable, IndexError, ValueError):
+        pass  # a full disk, most likely (or damage, which the next build will find): it is tried again
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
