@@ -126,6 +126,7 @@ class Engine:
         self._at_work: set[tuple[int, int]] = set()
         self._led_on: set[PathId] = set()  # whose later versions are being looked into
         self._removed: set[PathId] = set()  # taken over from another goal, and not there
+        self._over: list[TraceFile] = []
         self._number = 0
 
     # -- asking ---------------------------------------------------------------------------------------------------
@@ -510,6 +511,7 @@ class Engine:
         account = running.account
         self._absorb(running, running.trace.records(final=True), True)
         running.trace.close()
+        self._over.append(running.trace)
         del self.running[running.number]
         tables = self.tree.tables
         result = Result(running.key, running.kind, tables.path(running.cwd), running.argv)
@@ -753,6 +755,12 @@ class Engine:
                 self.tree.put(pid, pre, NO_VALUE, wrote=True)
                 self.recording.product(self.goal, pid, pre, NO_VALUE, self.tree.seq)
                 root.events.append((pid, pre, NO_VALUE))
+
+    def drop_traces(self) -> None:
+        """After results were saved: the traces of steps that have ended tell nothing more, and take room in memory."""
+        for old in self._over:
+            old.remove()
+        self._over = []
 
     def settle(self) -> None:
         """Before results are saved: a source that changed after it was hashed makes its readers stale."""

@@ -564,6 +564,7 @@ class Session:
         self._recording.seq = engine.tree.seq
         try:
             self._archive.save(self._recording)
+            engine.drop_traces()
         except (StateUnusable, Damaged) as error:
             # make goes on; what is not saved is tried again with the next save, and what never is runs again.
             self._not_saved(error)

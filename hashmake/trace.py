@@ -122,6 +122,13 @@ class TraceFile:
         elif expected != hello:
             self.lost = b"a program ran without the interposer"
 
+    def remove(self) -> None:
+        """It is taken in, and what it told is saved."""
+        try:
+            os.unlink(self.path)
+        except OSError:
+            pass  # it goes with the run directory
+
     def close(self) -> None:
         """Give up on it."""
         if self._fd >= 0:
