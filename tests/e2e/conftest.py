@@ -21,7 +21,10 @@ EVERYTHING = "HASHMAKE_KERNEL_ALL" in os.environ  # as tests/run --long has it
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where time is not the matter (`one_mode`), each test is run in one of the three modes; with --long in all."""
+    """Each test is run with equal times and in one of the other two modes, with --long in all three.
+
+    Where time is not the matter (`one_mode`) one of the three will do.
+    """
     dropped = [item for item in items if not EVERYTHING and _in_another_mode(item)]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
@@ -30,10 +33,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _in_another_mode(item: pytest.Item) -> bool:
     mode = getattr(item, "callspec", None) and item.callspec.params.get("mode")  # type: ignore[attr-defined]
-    if mode is None or item.get_closest_marker("one_mode") is None:
+    if mode is None:
         return False
-    name = item.nodeid.replace(mode.name, "")
-    return mode is not MODES[crc32(name.encode()) % len(MODES)]
+    chosen = crc32(item.nodeid.replace(mode.name, "").encode())
+    if item.get_closest_marker("one_mode") is not None:
+        return mode is not MODES[chosen % 3]
+    return not mode.equal_times and mode is not MODES[chosen % 2]
 
 
 @pytest.fixture(scope="session")

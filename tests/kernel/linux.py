@@ -79,6 +79,7 @@ class Linux:
     option: str = ""  # one CONFIG_ name that is switched on beyond tinyconfig
     fragment: str = ""  # lines that are put behind tinyconfig's .config
     compiler: str = "gcc"
+    archive: Path = ARCHIVE
     ready: bool = False
     pinned: bool = True  # the time, the user and the host that a kernel would tell of its build are fixed
 
@@ -120,7 +121,7 @@ class Linux:
             self.restore()
 
     def _pristine(self, path: str) -> Path:
-        return CACHE / "pristine" / path
+        return self.source.with_name("pristine" + self.source.name.removeprefix("linux")) / path
 
     # -- building -----------------------------------------------------------------------------------------------
 
@@ -337,7 +338,7 @@ class Linux:
         compiler = Path(self.compiler).read_text() if "/" in self.compiler else ""
         version = subprocess.run(["gcc", "--version"], capture_output=True, check=True).stdout.decode()
         parts = (edit, goals, sorted(variables.items()), self.compiler, compiler, version, self.option, self.fragment)
-        place = (self.source, self.out, ARCHIVE.stat().st_size, PINNED)
+        place = (self.source, self.out, self.archive.stat().st_size, PINNED)
         return sha256(repr((parts, place)).encode()).hexdigest()[:32]
 
 
@@ -346,17 +347,20 @@ def trim_fragment() -> str:
     return (Path(__file__).resolve().parents[2] / "benchmarks" / "trim.config").read_text()
 
 
-def unpack() -> None:
-    """The archive's tree in the cache, once; a directory left by an interrupted unpacking is not taken for it."""
-    if not (CACHE / "linux").exists():
-        new = CACHE / "linux.new"
+def unpack(archive: Path = ARCHIVE, name: str = "linux") -> Path:
+    """An archive's tree in the cache, once; a directory left by an interrupted unpacking is not taken for it."""
+    place = CACHE / name
+    if not place.exists():
+        new = CACHE / f"{name}.new"
         # What was built from other sources, or from these with somebody's edits in them, says nothing of them.
-        shutil.rmtree(CACHE / "oracles", ignore_errors=True)
-        shutil.rmtree(CACHE / "pristine", ignore_errors=True)
+        if archive == ARCHIVE:
+            shutil.rmtree(CACHE / "oracles", ignore_errors=True)
+        shutil.rmtree(place.with_name("pristine" + name.removeprefix("linux")), ignore_errors=True)
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
-        subprocess.run(["tar", "xf", ARCHIVE, "-C", new, "--strip-components=1"], check=True)
-        new.rename(CACHE / "linux")
+        subprocess.run(["tar", "xf", archive, "-C", new, "--strip-components=1"], check=True)
+        new.rename(place)
+    return place
 
 
 @contextmanager
