@@ -781,5 +781,6 @@ class Engine:
 
 
 def _only_prints(result: Result) -> bool:
-    """Whether all that a recipe line does is to print (or to look at something, and to fail)."""
-    return result.kind == RECIPE and not result.outs and not result.flags & COMPOSITE
+    """Whether all that a recipe line does is to print, or to look at something and to fail."""
+    made = result.outs or result.flags & COMPOSITE
+    return result.kind == RECIPE and not made and steps.only_prints(result.argv)

@@ -190,6 +190,36 @@ def key_of(kind: bytes, cwd: bytes, argv: list[bytes]) -> bytes:
     return digest.of_bytes(b"\0".join([kind, cwd, *argv]))
 
 
+# ---- which commands only print ------------------------------------------------------------------------------------
+
+_TALKERS = frozenset(b"echo printf : true test [ tput".split())
+_QUOTED = re.compile(rb"'[^']*'|\"(?:[^\"\\$`]|\\.|\$\{?\w+\}?)*\"")
+_BETWEEN = re.compile(rb"&&|\|\||[;\n]")
+
+
+def only_prints(argv: list[bytes]) -> bool:
+    """Whether a command can be run for what it prints, at another moment than its own: it can change nothing.
+
+    argv  program, then its arguments with its name in front. `rm -f x` that found nothing to remove is none of these.
+    """
+    program = argv[0].rpartition(b"/")[2]
+    if program not in SHELLS:
+        return program in _TALKERS
+    if len(argv) != 4 or argv[2][:1] != b"-" or b"c" not in argv[2]:
+        return False
+    text = _QUOTED.sub(b"q", argv[3])
+    if any(mark in text for mark in (b"<", b">", b"`", b"$(", b"|", b"&", b"(", b"{")) and not _harmless(text):
+        return False
+    commands = [piece.split() for piece in _BETWEEN.split(text) if piece.strip()]
+    return bool(commands) and all(words[0] in _TALKERS for words in commands)
+
+
+def _harmless(text: bytes) -> bool:
+    """Of the marks that may mean a change, only && and || are there, or standard output turned to standard error."""
+    rest = re.sub(rb"1?>&2|&&|\|\|", b"", text)
+    return not re.search(rb"[<>`|&({]", rest)
+
+
 # ---- which variables a shell text can use -------------------------------------------------------------------------
 
 _REFERENCE = re.compile(rb"\$\{?#?([A-Za-z_][A-Za-z0-9_]*)")

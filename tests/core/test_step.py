@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hashmake.kbuild.plugin import Kbuild
-from hashmake.step import EXPRESSIONS, WHOLE, Environment, never, normal_makeflags, variables_in
+from hashmake.step import EXPRESSIONS, WHOLE, Environment, never, normal_makeflags, only_prints, variables_in
 
 
 def environment(*strings: bytes) -> Environment:
@@ -97,3 +97,35 @@ def test_our_preload_is_taken_out_and_others_stay() -> None:
 def test_a_shell_text_names_the_variables_it_can_use(text: bytes, names: set[bytes]) -> None:
     """Names made at run time take the whole environment."""
     assert variables_in(text) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "prints"),
+    [
+        (b"echo '  CC a.o'", True),
+        (b'printf "%s\\n" "$USER > x"; echo done', True),
+        (b"echo warning >&2", True),
+        (b"test -f a || echo none", True),
+        (b"[ -n '$(x)' ] && echo yes", True),
+        (b":", True),
+        (b"echo a > b", False),
+        (b"echo a | tee b", False),
+        (b"echo `rm x`", False),
+        (b'echo "$(rm x)"', False),
+        (b"rm -f c t4 t5", False),
+        (b"echo a; rm -f x", False),
+        (b"mkdir -p d", False),
+        (b"(cd d && echo a)", False),
+        (b"f() { rm x; }; echo a", False),
+        (b"", False),
+    ],
+)
+def test_a_line_that_only_prints_can_change_nothing(text: bytes, prints: bool) -> None:
+    """What may remove or make something has its own moment."""
+    assert only_prints([b"/bin/sh", b"/bin/sh", b"-c", text]) is prints
+
+
+def test_a_command_without_a_shell_that_only_prints() -> None:
+    assert only_prints([b"/usr/bin/echo", b"echo", b"a"])
+    assert not only_prints([b"/usr/bin/rm", b"rm", b"a"])
+    assert not only_prints([b"/bin/sh", b"sh", b"script.sh"])
