@@ -23,7 +23,7 @@ from hashmake.recording import Goal, Recording
 from hashmake.result import COMPOSITE, FAILED, KEPT, QUERY, RECIPE, ROOT, SAYS, SHELL, UNSEEN, Result, ResultId
 from hashmake.running import Below, Line, Running
 from hashmake.selection import EVERY, Names, pack
-from hashmake.tables import ABSENT, CONTENT, NEVER, NO_VALUE, READ, FactId, PathId, ValueId
+from hashmake.tables import ABSENT, CONTENT, LIST, NEVER, NO_VALUE, READ, FactId, PathId, ValueId
 from hashmake.trace import TraceFile
 from hashmake.tree import Tree
 
@@ -737,8 +737,12 @@ class Engine:
         own = set(maker.outs[0::3])
         if not all(not pre and tree.state.get(pid) == post for pid, pre, post in maker.outputs()):
             return False
-        # What it read may have been taken further since, or away: then it would make something else now.
-        return all(tree.check(FactId(f)) for f in maker.facts if tree.tables.fact_path[f] not in own)
+        # What it read may have been taken away since: then it would fail now, and say so.
+        kinds, paths = tree.tables.fact_kind, tree.tables.fact_path
+        return not any(
+            tree.state.get(PathId(paths[f])) == NO_VALUE and kinds[f] not in (ABSENT, LIST) and paths[f] not in own
+            for f in maker.facts
+        )
 
     # -- saving ---------------------------------------------------------------------------------------------------
 
