@@ -103,7 +103,7 @@ class Live(Plain):
             super().close(engine, code)
 
 
-_SAID = re.compile(rb"\becho '\s*([A-Z][\w .+-]*?)\s+([^';]+?)\s*'\s*;")  # Kbuild: echo '  CC      kernel/fork.o';
+_SAID = re.compile(rb"\becho '\s*([A-Z][\w .+-]*?)\s+([^';]+?)\s*'\s*;")  # echo '  CC      kernel/fork.o'; ...
 _INTO = re.compile(rb"\s(?:-o|>>?)\s*([^\s;|&<>$`\"']+)")
 _WORD = re.compile(rb"[^\s;|&<>()$`\"']+")
 

@@ -20,7 +20,9 @@ LAUNCHER = """#!/bin/sh
 case $1 in
 F*) kind=$1; shift 2; printf '<%s>' "$kind"; exec "$@" ;;
 esac
-printf '['
+[ -z "$RECIPES" ] || { echo "$1" | cut -c3-; exit; }
+printf '[%.2s|' "$1"
+shift
 for word; do printf '%s|' "$word"; done
 printf ']\\n'
 """
@@ -93,6 +95,22 @@ def test_synchronised_output_is_held_back_too(option: str, launched: harness.Run
         "[R-|/bin/sh|/bin/sh|-c|true; true|]",
         "[R=|/bin/sh|/bin/sh|-c|echo two; true|]",
     ]
+
+
+@pytest.mark.parametrize("jobs", ["-j1", "-j2"])
+def test_lines_of_a_recipe_have_a_number_in_common(jobs: str, launched: harness.RunDirectory, work: Path) -> None:
+    """And those that are not its first are marked: make uses the number again for other recipes."""
+    text = "all: a b\na b:\n\t@echo 1 $@\n\t@:\n\t@echo 2 $@; true\n\t@-echo 3 $@\n"
+    (work / "Makefile").write_text(text)
+    environment = launched.environment() | {"RECIPES": "1"}
+    run = subprocess.run(["make", jobs], cwd=work, env=environment, capture_output=True, text=True, check=True)
+    words = run.stdout.split()
+    assert len(words) == 6
+    assert sum(not word.endswith("+") for word in words) == 2
+    numbers = [word.rstrip("+") for word in words]
+    assert all(numbers.count(number) in (3, 6) for number in numbers)
+    if jobs == "-j1":
+        assert [word.endswith("+") for word in words] == [False, True, True] * 2
 
 
 def test_make_without_a_launcher_is_left_alone(run: harness.RunDirectory, work: Path) -> None:
