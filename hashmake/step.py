@@ -232,21 +232,25 @@ def _each(*patterns: tuple[bytes, bytes]) -> tuple[tuple[bytes, re.Pattern[bytes
     return tuple((guard, re.compile(pattern, re.MULTILINE)) for guard, pattern in patterns)
 
 
-# Names made at run time, or all of them printed: then only the whole environment is safe.
-_COMPUTED = _each(
+# Names made at run time, or all of them printed: then only the whole environment is safe. By commands, ...
+_TELLS_ALL = _each(
     (b"eval", rb"eval(?<![\w-]eval)(?![\w-])"),
     (b"compgen", rb"compgen"),
-    (b"${!", rb"\$\{!(?!\w+\[[@*]\]\})"),
-    (b"@", rb"@[PAaKk]\}"),
-    (b" -v", rb"(?:test|\[)[^;&|\n]*\s-v\s+[\"']?\$"),
+    (b" -v", rb"(?:test|\[)[^;&|\n]*(?<!command)\s-v\s+[\"']?\$"),
     (b" -R", rb"(?:test|\[)[^;&|\n]*\s-R\s+[\"']?\$"),
-    (b"((", rb"\(\([^)]*(?:\$\(|`|\$\{[^}]*\}[\w$]|[\w}]\$[\w{])"),
     (b"set", rb"set(?<![^\s;&|({`!]set)(?:\s+-o\s+posix)?" + _END),
     *(
         (word, word + rb"(?<![\w-]" + word + rb")(?:(?:\s+[-+]\w+)*" + _END + rb"|\s+(?:[-+]\w+\s+)*-\w*[pn])")
         for word in (b"export", b"declare", b"typeset", b"readonly", b"local")
     ),
 )
+# ... and by expansions, which also happen in lines of a here-document that look like comments.
+_COMPUTED = _each(
+    (b"${!", rb"\$\{!(?!\w+\[[@*]\]\})"),
+    (b"@", rb"@[PAaKk]\}"),
+    (b"((", rb"\(\([^)]*(?:\$\(|`|\$\{[^}]*\}[\w$]|\}\$[\w{]|(?<!\w)[A-Za-z_$]\w*\$[\w{])"),
+)
+_COMMENT = re.compile(rb"^[ \t]*#[^\n]*", re.MULTILINE)
 # Where a plain word can be a variable's name.
 _ARITHMETIC = _each(
     (b"((", rb"\(\("),
@@ -255,7 +259,7 @@ _ARITHMETIC = _each(
     (b"${", rb"\$\{(?:#?\w+\[|\w+:[^-=?+}])"),
     (b"[", rb"^[ \t]*\w+\["),
     (b"[[", rb"\[\[[^\n]*\s-(?:eq|ne|lt|le|gt|ge)\s"),
-    (b" -v", rb"(?:test|\[)[^;&|\n]*\s-v\s"),
+    (b" -v", rb"(?:test|\[)[^;&|\n]*(?<!command)\s-v\s"),
     (b" -R", rb"(?:test|\[)[^;&|\n]*\s-R\s"),
     *(
         (word, word + rb"\s+(?:[-+]\w+\s+)*-\w*i")
@@ -279,7 +283,7 @@ def variables_in(text: bytes) -> set[bytes]:
     Not among them: SHELL_READS, which every shell can.
     """
     text = text.replace(b"\\\n", b" ")
-    if _any(_COMPUTED, text):
+    if _any(_COMPUTED, text) or _any(_TELLS_ALL, _COMMENT.sub(b"", text) if b"#" in text else text):
         return {WHOLE}
     names = set(_REFERENCE.findall(text))
     if _any(_HOME, text):

@@ -33,7 +33,7 @@ static size_t plain_name(const char *base, char *out, size_t size) {
 static const char passes_on[] =
     " make gmake gnumake gcc g++ cc c++ cpp clang clang++ cc1 cc1plus cc1obj lto1 lto-wrapper collect2 ld ld.bfd ld.gold "
     "ld.lld lld as ar nm objcopy objdump strip ranlib readelf xargs find sed grep egrep fgrep sort timeout nice nohup "
-    "fixdep conf modpost kallsyms objtool sh dash bash ksh ksh93 mksh zsh ash env printenv cat cp mv rm ln mkdir touch "
+    "bison flex m4 fixdep conf modpost kallsyms objtool sh dash bash ksh ksh93 mksh zsh ash env printenv cat cp mv rm ln mkdir touch "
     "install tee cmp diff ";
 
 static const char compilers[] = " gcc g++ cc c++ cpp clang clang++ collect2 lto-wrapper ld.lld lld ";
@@ -166,22 +166,56 @@ void hm_kind_object(const char *name) {
     if (name[0] == 'l' && !whole_environment && (hm_starts(name, "libpython") || hm_starts(name, "libperl"))) whole();
 }
 
+static bool letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+}
+
+static bool awk_text_asks(const char *program) {
+    if (strstr(program, "ENVIRON") || strstr(program, "SYMTAB")) return true;
+    for (const char *at = program; (at = strchr(at, '@')); at++)
+        if (at == program || !letter(at[-1])) return true; /* not somebody's address */
+    return false;
+}
+
+/* Of a program in a file; one that is long, or has an end that can't be seen, may ask for anything. */
+static bool awk_file_asks(const char *path) {
+    HM_TEXT_ROOM(text);
+    int fd = text ? hm_sys_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK) : -1;
+    if (fd < 0) return true;
+    size_t kept = 0; /* the end of the last piece: a word may lie across */
+    bool asks = false;
+    long n = 0;
+    while (!asks && (n = hm_sys(SYS_read, fd, text + kept, HM_PATH - kept, 0)) > 0) {
+        size_t end = kept + (size_t)n;
+        text[end] = 0;
+        asks = memchr(text, 0, end) != NULL || awk_text_asks(text);
+        kept = end < 8 ? end : 8;
+        memmove(text, text + end - kept, kept);
+    }
+    hm_sys_close(fd);
+    return asks || n < 0;
+}
+
 /* An awk program sees variables of the environment in ENVIRON only, or in gawk's SYMTAB, which has that by any name.
- * gawk can include and load more (@), and other options than -F and -v bring in files or print tables. */
+ * gawk can include and load more (@), and other options than -F, -f and -v bring in files or print tables. */
 static bool asks_environ(int argc, char **argv) {
     int i = 1;
+    bool file = false;
     for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
         const char *option = argv[i];
         if (hm_same(option, "--")) {
             i++;
             break;
         }
-        if (option[1] != 'F' && option[1] != 'v') return true;
+        if (option[1] != 'F' && option[1] != 'v' && option[1] != 'f') return true;
+        const char *word = option[2] ? option + 2 : argv[i + 1];
+        if (option[1] == 'f') {
+            if (!word || awk_file_asks(word)) return true;
+            file = true;
+        }
         i += !option[2];
     }
-    if (i >= argc) return true;
-    const char *program = argv[i];
-    return strstr(program, "ENVIRON") || strstr(program, "SYMTAB") || strchr(program, '@');
+    return file ? false : i >= argc || awk_text_asks(argv[i]);
 }
 
 /* A makefile that is no file, or text of one among the arguments: which variables it names is not seen. */

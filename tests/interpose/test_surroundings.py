@@ -46,6 +46,10 @@ def test_programs_that_take_the_environment_are_named(run: harness.RunDirectory,
         (["-f", "asks", "f"], True),
         (["-v", "a=b", "-f", "asks", "f"], True),
         (["-fasks", "f"], True),
+        (["-f", "plain", "f"], False),
+        (["-fplain", "-f", "long", "f"], False),
+        (["-fplain", "-f", "across", "f"], True),
+        (["-f", "missing", "f"], True),
         (["BEGIN { SYMTAB[1] }"], True),
         (['@include "asks"'], True),
         (["--version"], True),
@@ -60,6 +64,10 @@ def test_awk_takes_the_environment_where_its_program_can_ask(
         pytest.skip(f"{awk} is not installed")
     (work / "f").write_text("a:b\n")
     (work / "asks").write_text("{ print ENVIRON[$1] }\n")
+    (work / "plain").write_text("# by a@b.c\n{ print $1 }\n")
+    (work / "long").write_text("# a comment\n" * 2000)
+    for at in range(4090, 4100):
+        (work / "across").write_text("#" * at + "\n{ print ENVIRON[$1] }\n")
     run.run("sh", "-c", '"$@" < f; :', "sh", awk, *words, cwd=work)
     assert bool(run.trace().texts("G")) == whole
 
