@@ -71,3 +71,27 @@ def test_the_shortest_form_replaces_what_an_earlier_build_left(project: Project)
     project.check(project.build(), runs=4)
     project.write("in", "2\n")
     project.check(project.rebuild(), runs=4)
+
+
+def test_files_that_count_what_is_done_are_made_again_as_far_as_they_are_looked_at(project: Project) -> None:
+    """CMake: each step leaves a file in a directory, lists that to say how far it is, and the last removes it."""
+    project.write(
+        "Makefile",
+        "all: start a b c\n\trm -rf P\n"
+        "start:\n\t@mkdir -p P && echo 3 > P/count.txt\n"
+        "a b c: start\n\t@touch P/$@; echo `ls P | wc -l` of `cat P/count.txt`\n\tcp $@.in $@\n"
+        ".PHONY: all start\na: a.in\nb: b.in\nc: c.in\n",
+    )
+    for name in "abc":
+        project.write(f"{name}.in", "1\n")
+    project.check(project.build())
+    project.check_null(project.build())
+    for name in "bacb":
+        project.write(f"{name}.in", f"{name}\n")
+        project.check(project.rebuild())
+        commands = [step["command"] for step in project.log()["ran"]]
+        assert f"cp {name}.in {name}" in commands
+        assert not [other for other in "abc" if other != name and f"cp {other}.in {other}" in commands]
+        project.write(f"{name}.in", "1\n")
+        project.check(project.rebuild())
+        assert "Forced" not in {step["reason"]["kind"] for step in project.log()["ran"]}
