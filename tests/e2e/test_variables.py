@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+
+from . import tool
 
 if TYPE_CHECKING:
     from .project import Project
@@ -117,3 +120,16 @@ def test_a_make_below_is_not_evaluated_for_a_variable_that_it_cannot_name(projec
     built = project.build(CI_X="2")
     project.check(built)
     assert "Entering" not in built.out
+
+
+def test_another_fakeroot_is_no_other_environment(project: Project) -> None:
+    """Its key is that of a process, another one each time."""
+    project.write("Makefile", "x: in\n\tcp in x; chown 7:8 x; stat -c %u x > owner\n")
+    project.write("in", "in\n")
+    command = ["fakeroot", *tool.build_command()]
+    for expected in ("1 steps ran", "nothing changed"):
+        done = subprocess.run(
+            command, cwd=project.tree, env=project.environment, capture_output=True, text=True, check=True
+        )
+        assert expected in done.stderr
+        assert project.text("owner") == "7\n"
