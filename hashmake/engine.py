@@ -43,7 +43,7 @@ class Counts:
 class Ran:
     """One line of the log: a step that ran."""
 
-    __slots__ = ("argv", "code", "cwd", "kind", "outputs", "reason", "wall_us")
+    __slots__ = ("argv", "code", "cpu_us", "cwd", "kind", "outputs", "peak_kb", "reason", "started", "wall_us")
 
     def __init__(self, running: Running, result: Result, outputs: list[bytes]) -> None:
         self.cwd = running.cwd
@@ -52,6 +52,7 @@ class Ran:
         self.reason = running.reason or NEVER_RAN
         self.outputs = outputs
         self.wall_us = result.wall_us
+        self.started, self.cpu_us, self.peak_kb = running.started, running.cpu_us, running.peak_kb
         self.code = result.code
 
 

@@ -58,6 +58,7 @@ class Running:
     captured  a make in it prints to something else than this build does: somebody will read that
     keeps   what it prints is kept: make prints to such a place
     times   all its processes see logical times, not only make's
+    started  when it began, by the monotonic clock, s; cpu_us and peak_kb: what it took (0: not known)
     then    for a step that runs only to bring a version back: what to do when it has ended
     makes   paths that it made the last time
     retried  it has failed once in this build, and runs again because what it had looked for is there now
@@ -69,6 +70,7 @@ class Running:
         "account",
         "argv",
         "captured",
+        "cpu_us",
         "cwd",
         "echo",
         "environment",
@@ -80,8 +82,10 @@ class Running:
         "makes",
         "number",
         "parent",
+        "peak_kb",
         "reason",
         "retried",
+        "started",
         "then",
         "times",
         "trace",
@@ -111,6 +115,8 @@ class Running:
         self.reason: Reason | None = None
         self.events: list[Event] = []
         self.captured = self.times = self.keeps = self.retried = False
+        self.started = 0.0
+        self.cpu_us = self.peak_kb = 0
         self.first: list[Running] = []
         self.makes: list[bytes] = []
         self.echo = b""

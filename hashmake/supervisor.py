@@ -366,15 +366,16 @@ class Supervisor:
 
     def _start(self, connection: _Connection, running: Running) -> None:
         connection.running = running
-        connection.started = time.monotonic()
+        connection.started = running.started = time.monotonic()
         flags = (trace.TIMES if running.times else 0) | (trace.KEEP if running.keeps else 0)
         _send(connection.sock, struct.pack("<IBII", 9, RUN, running.number, flags))
 
     def _done(self, connection: _Connection, payload: bytes) -> None:
         running = connection.running
-        status, _usec, _rss = _head(DONE_HEAD, payload)
+        status, cpu_us, peak_kb = _head(DONE_HEAD, payload)
         if running is None or status > 0xFFFF or not (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
             raise Protocol("done")
+        running.cpu_us, running.peak_kb = cpu_us, peak_kb
         stdout = payload[DONE_HEAD.size :]
         code = os.waitstatus_to_exitcode(status)
         ended = _Ended(connection, running, code if code >= 0 else 128 - code, stdout)

@@ -26,7 +26,7 @@ def as_json(build: int, words: list[str], code: int, engine: Engine, began: floa
     yield json.dumps(log).encode("ascii")[:-1] + b', "ran": ['
     between = b""
     for ran in engine.ran:
-        yield between + json.dumps(_ran(ran), separators=(",", ":")).encode("ascii")
+        yield between + json.dumps(_ran(ran, began), separators=(",", ":")).encode("ascii")
         between = b","
     yield b"]}"
 
@@ -47,13 +47,16 @@ def of_null(build: int, data: bytes) -> dict[str, Any]:
     }
 
 
-def _ran(ran: Ran) -> dict[str, Any]:
+def _ran(ran: Ran, began: float) -> dict[str, Any]:
     return {
         "cwd": _text(ran.cwd),
         "command": command_text(ran.argv),
         "outputs": [_text(o) for o in ran.outputs],
         "reason": _reason(ran.reason),
+        "start_s": round(max(ran.started - began, 0.0), 6),
         "wall_s": round(ran.wall_us / 1e6, 6),
+        "cpu_s": round(ran.cpu_us / 1e6, 6),
+        "peak_kb": ran.peak_kb,
         "exit_code": ran.code,
         "shell_function": ran.kind == b"F",
     }

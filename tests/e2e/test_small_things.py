@@ -122,3 +122,15 @@ def test_steps_of_a_first_build_never_ran_before(project: Project) -> None:
     project.write("in", "in\n")
     project.build()
     assert {step["reason"]["kind"] for step in project.log()["ran"]} == {"NeverRan"}
+
+
+def test_the_log_tells_when_a_step_ran_and_what_it_took(project: Project) -> None:
+    """Start in the build, wall and CPU time, peak memory: enough to draw who waited for whom."""
+    project.write("Makefile", "x: in\n\tcat in > x; perl -e '$$i++ while $$i < 300000; $$x = \"a\" x 40000000'\n")
+    project.write("in", "in\n")
+    project.build()
+    (ran,) = project.log()["ran"]
+    assert 0 < ran["start_s"] < project.log()["wall_s"]
+    assert 0 < ran["cpu_s"] < 10
+    assert ran["wall_s"] > 0
+    assert 40_000 < ran["peak_kb"] < 1_000_000
