@@ -79,6 +79,7 @@ class Tree:
 
     def __init__(self, project: Project, base: Path) -> None:
         self.project = project
+        self.cached: dict[str, str] = {}  # variables with which stock make's compilers are ccache
         self.pristine = base / "pristine"
         self.path = base / "tree"
         self.env = os.environ | {"PYTHONPATH": tool.python_path()} if tool.python_path() else dict(os.environ)
@@ -92,13 +93,14 @@ class Tree:
         shutil.rmtree(self.path, ignore_errors=True)
         subprocess.run(["cp", "-a", self.pristine, self.path], check=True)
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[bytes]:
+    def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
+        environment = self.env | variables
         return subprocess.run(
-            command, cwd=self.path, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, check=False
+            command, cwd=self.path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
 
     def make(self) -> subprocess.CompletedProcess[bytes]:
-        return self.run("make", JOBS, *self.project.arguments)
+        return self.run("make", JOBS, *self.project.arguments, **self.cached)
 
     def hashmake(self) -> subprocess.CompletedProcess[bytes]:
         return self.run(*tool.build_command(), JOBS, *self.project.arguments)
