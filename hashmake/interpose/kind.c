@@ -33,10 +33,11 @@ static size_t plain_name(const char *base, char *out, size_t size) {
 static const char passes_on[] =
     " make gmake gnumake gcc g++ cc c++ cpp clang clang++ cc1 cc1plus cc1obj lto1 lto-wrapper collect2 ld ld.bfd ld.gold "
     "ld.lld lld as ar nm objcopy objdump strip ranlib readelf xargs find sed grep egrep fgrep sort timeout nice nohup "
-    "bison flex m4 fixdep conf modpost kallsyms objtool sh dash bash ksh ksh93 mksh zsh ash env printenv cat cp mv rm ln mkdir touch "
+    "git bison flex m4 fixdep conf modpost kallsyms objtool sh dash bash ksh ksh93 mksh zsh ash env printenv cat cp mv rm ln mkdir touch "
     "install tee cmp diff ";
 
-static const char compilers[] = " gcc g++ cc c++ cpp clang clang++ collect2 lto-wrapper ld.lld lld ";
+static const char compilers[] = " gcc g++ cc c++ cpp clang clang++ cc1 cc1plus cc1obj lto1 collect2 lto-wrapper as ld ld.bfd ld.gold "
+                                "ld.lld lld ar nm ranlib strip objcopy objdump readelf git ";
 
 bool hm_only_searches(void) {
     return only_searches;

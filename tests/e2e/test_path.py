@@ -133,3 +133,26 @@ def test_directories_that_make_itself_puts_into_path(project: Project) -> None:
     up.chmod(0o755)
     project.check(project.build(PATH=path), runs=0)
     assert os.access(up, os.X_OK)
+
+
+def test_tool_chains_only_search_along_path(project: Project) -> None:
+    """Drivers, compilers proper, assemblers, linkers, and who writes parsers: none of them prints it."""
+    project.write(
+        "Makefile",
+        "all: a.o b.o p l\n"
+        "a.o: a.c\n\tset -e; gcc -Wp,-MMD,.d -c -o a.o a.c; ld -r -o t.o a.o; objcopy a.o u.o; nm a.o > n\n"
+        "b.o: a.s\n\tgcc -c -o b.o a.s; strip b.o\n"
+        "p: m.c\n\tgcc -o p m.c\n"
+        "l: in\n\tbison --version > l; flex --version >> l; git --version >> l; awk '{ print }' in >> l\n",
+    )
+    for name, text in (
+        ("a.c", "int a;\n"),
+        ("a.s", "nop\n"),
+        ("m.c", "int main(void) { return 0; }\n"),
+        ("in", "in\n"),
+    ):
+        project.write(name, text)
+    project.check(project.build())
+    project.check(project.build(PATH=around(project, first="extra")))
+    assert not ran(project)
+    project.check_null(project.build(PATH=around(project, first="extra"), CI_JOB_ID="1"))
