@@ -4,12 +4,14 @@ import os
 import struct
 import zlib
 from array import array
+from collections.abc import Iterator
 
 from hashmake import roll
 from hashmake.database import BE, STATE, U32, Database, pack_list, unpack_list
 from hashmake.errors import Damaged
 from hashmake.recording import Goal, Recording, Seed
 from hashmake.result import Result, ResultId
+from hashmake.selection import unpack
 from hashmake.tables import PathId, ValueId
 
 
@@ -30,6 +32,7 @@ class Archive:
         recording.load_result = self._load_result
         recording.load_key = self._load_key
         recording.load_finding = self._load_finding
+        recording.load_findings = self._load_findings
         return recording
 
     def _load(self, recording: Recording) -> None:
@@ -118,7 +121,11 @@ class Archive:
 
     def _load_finding(self, key: bytes) -> frozenset[bytes] | None:
         data = self._db.get(b"T" + key)
-        return None if data is None else frozenset(data.split(b"\0")) if data else frozenset()
+        return None if data is None else unpack(data)
+
+    def _load_findings(self, letter: bytes) -> Iterator[tuple[bytes, frozenset[bytes]]]:
+        for key, data in self._db.scan(b"T" + letter):
+            yield letter + key, unpack(data)
 
     def save(self, recording: Recording, extra: dict[bytes, bytes] | None = None, listed: bool = True) -> None:
         """Save what is new, in one transaction. Raises StateUnusable; then nothing of it is saved.

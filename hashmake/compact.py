@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from hashmake.archive import Archive
 from hashmake.database import U64, Database
+from hashmake.envfacts import renumbered
 from hashmake.errors import Damaged, StateUnusable
 from hashmake.recording import Goal, Recording
 from hashmake.result import COMPOSITE, FAILED, Result, ResultId
@@ -157,9 +158,7 @@ class _Copy:
         found = self._environments.get(number)
         if found is None:
             text = self._old.env_sets.all[number]
-            if text.startswith(b"\2"):  # it refers to another of these texts (Engine._facts_of_make)
-                names, equals, rest = text[1:].partition(b"=")
-                text = b"\2%d" % self._environment(int(names)) + equals + rest
+            text = renumbered(text, self._environment)
             found = self._environments[number] = self.new.env_sets.number(text)
         return found
 

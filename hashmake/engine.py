@@ -14,20 +14,16 @@ from hashmake import trace
 from hashmake.account import Account, Accountant
 from hashmake.aggregate import aggregate
 from hashmake.disk import Disk
-from hashmake.lookups import Lookups
-from hashmake.nameable import MakeNames
 from hashmake.plan import FORCED, NEVER_RAN, PRINTS, Reason, judge_inputs, judge_kind, judge_outputs
 from hashmake.plugin import Plugin, Projection
 from hashmake.projector import Projector, Table
 from hashmake.recording import Goal, Recording
 from hashmake.result import COMPOSITE, FAILED, KEPT, QUERY, RECIPE, ROOT, SAYS, SHELL, UNSEEN, Result, ResultId
 from hashmake.running import Below, Line, Running
-from hashmake.selection import EVERY, Names, pack
+from hashmake.surroundings import Surroundings
 from hashmake.tables import ABSENT, CONTENT, LIST, NEVER, NO_VALUE, READ, FactId, PathId, ValueId
 from hashmake.trace import TraceFile
 from hashmake.tree import Tree
-
-EVERY_NAME: Names = frozenset({EVERY})
 
 
 class Counts:
@@ -65,9 +61,8 @@ class Engine:
     prints     this goal makes no files: steps that make none run for what they print
     interrupted  whether make has been told to end
     restart    something was found that only another evaluation can put right
-    library    the interposer, as LD_PRELOAD names it
+    surroundings  the environments of its steps
     roles      how many products turned out to be sources; give_up: tells all processes that another evaluation comes
-    root_names names of the variables that the goal's makes and steps can name, once it has ended
     began      the tree's moment before the first step
     altered    products that somebody changed by hand
     mine       paths that are a person's: a step that makes nothing else is not run
@@ -100,7 +95,6 @@ class Engine:
         self.running: dict[int, Running] = {}
         self.restart = False
         self.roles = 0
-        self.root_names: Names = EVERY_NAME
         self.give_up: Callable[[], None] = lambda: None
         self.altered: set[PathId] = set()
         self.mine: frozenset[PathId] = frozenset()
@@ -108,14 +102,10 @@ class Engine:
         self.began = tree.seq
         self._plugin = plugin
         self._run_dir = run_dir
-        self.library = library
+        self.surroundings = Surroundings(recording, tree, disk, plugin, library)
         self._on_step = on_step
         self._accountant = Accountant(tree, disk, own_directory, self._in_flight)
         self._projector = Projector(recording, tree, disk, [Table(path, p, disk) for path, p in tables])
-        self._environments: dict[bytes, steps.Environment] = {}
-        self._lookups = Lookups(tree)
-        self._names = MakeNames(recording, tree, disk)
-        self._env_holds: dict[tuple[int, int, bytes], bytes | None] = {}
         self._unsaved: list[Result] = []
         # What make itself asked for in this build, and for which a record was believed: a command is run again only in
         # these words and with this environment, never in those of a record.
@@ -132,16 +122,6 @@ class Engine:
 
     # -- asking ---------------------------------------------------------------------------------------------------
 
-    def environment(self, block: bytes) -> steps.Environment:
-        """The environment of this NUL-joined block, parsed once."""
-        found = self._environments.get(block)
-        if found is None:
-            found = steps.Environment(
-                len(self._environments), block.split(b"\0"), self.library, self._plugin.meaningless
-            )
-            self._environments[block] = found
-        return found
-
     def ask(
         self, kind: bytes, parent: int, cwd: bytes, argv: list[bytes], block: bytes, line: Line | None = None
     ) -> Result | Running:
@@ -153,7 +133,7 @@ class Engine:
         if above is not None:
             self.take_in(above)
         captured = kind == RECIPE and self.is_read(parent)
-        environment = self.environment(block)
+        environment = self.surroundings.environment(block)
         key = steps.key_of(kind, cwd, self._plugin.normal_argv(argv))
         forced = self.forced or key in self.again
         reason: Reason | None = FORCED if forced else None
@@ -187,7 +167,8 @@ class Engine:
         """A step is current: it is skipped."""
         if candidate.flags & COMPOSITE:
             self._skipped_makes.append(candidate)
-        self._searched_anew(candidate, environment, above)
+        if above is not None:
+            above.account.facts.update(self.surroundings.passed(candidate, environment))
         self._skip(candidate, above)
 
     def _begin_line(self, running: Running, line: Line | None) -> None:
@@ -287,7 +268,7 @@ class Engine:
     def judge(self, candidate: Result, environment: steps.Environment, cwd: bytes) -> Reason | None:
         """Why a recorded step is not current, asked for in this environment; None: it is."""
         reason = judge_kind(candidate) or self._judge_seeds(candidate)
-        reason = reason or self._judge_environment(candidate, environment, cwd)
+        reason = reason or self.surroundings.judge(candidate, environment, cwd)
         reason = reason or judge_inputs(candidate, self.tree)
         return reason or judge_outputs(candidate, self.tree, self._reaches)
 
@@ -299,54 +280,6 @@ class Engine:
             if seed is not None and seed != post:
                 return Reason("Seeded", self.tree.tables.paths[pid])
         return None
-
-    def _judge_environment(self, candidate: Result, environment: steps.Environment, cwd: bytes) -> Reason | None:
-        if not candidate.env:
-            return None
-        memo = (candidate.env, environment.id, cwd)
-        facts = self.recording.env_sets.all[candidate.env]
-        if facts.startswith(b"\2"):
-            return self._judge_make(candidate, facts, environment, cwd)
-        if memo not in self._env_holds:
-            self._env_holds[memo] = environment.difference(facts, cwd)
-        name = self._env_holds[memo]
-        if name is None and self._leads_elsewhere(facts, environment):
-            before = self.environment(self.recording.env_blocks.all[candidate.full_env])
-            old, new = (e.variables.get(b"PATH", b"") for e in (before, environment))
-            return Reason("VariableChanged", b"PATH", old, new)
-        if name is None:
-            return None
-        if name == steps.WHOLE:
-            before = self.environment(self.recording.env_blocks.all[candidate.full_env])
-            name = environment.first_changed(before)
-            old = before.variables.get(name, b"")
-        else:
-            old = next((f[len(name) + 1 :] for f in facts.split(b"\0") if f.startswith(name + b"=")), b"")
-        return Reason("VariableChanged", name, old, environment.variables.get(name, b""))
-
-    def _judge_make(self, candidate: Result, facts: bytes, environment: steps.Environment, cwd: bytes) -> Reason | None:
-        number, _, known = facts[1:].partition(b"=")
-        names = self.recording.env_sets.all[int(number)]
-        if environment.chosen(names, cwd).hex().encode() == known:
-            return None
-        before = self.environment(self.recording.env_blocks.all[candidate.full_env])
-        name = environment.first_changed(before, names)
-        old, new = (e.variables.get(name, b"") for e in (before, environment))
-        return Reason("VariableChanged", name, old, new)
-
-    def _leads_elsewhere(self, facts: bytes, environment: steps.Environment) -> bool:
-        """Whether one of the programs that were searched for is another one along PATH as it is now."""
-        searches = environment.searches(facts)
-        if searches is None:
-            return False
-        here = environment.variables.get(b"PATH", b"")
-        return not (steps.searchable(here) and self._lookups.agree(searches[1], searches[0], here))
-
-    def _searched_anew(self, candidate: Result, environment: steps.Environment, above: Running | None) -> None:
-        """A step is current along another PATH than it ran with: where that found nothing is a fact of this build."""
-        searches = environment.searches(self.recording.env_sets.all[candidate.env]) if candidate.env else None
-        if searches is not None and above is not None:
-            above.account.facts.update(self._lookups.passed(searches[1], environment.variables.get(b"PATH", b"")))
 
     def _reaches(self, pid: PathId, start: ValueId, end: ValueId) -> bool:
         """Whether known steps, none of them known to be stale already, lead from one version to the other."""
@@ -535,11 +468,13 @@ class Engine:
             result.facts = array("I", sorted(account.facts))
             for pid, (pre, post) in account.outs.items():
                 result.outs.extend((pid, pre, post))
+                if pre != post:
+                    self.recording.made_anew(pid, post)
                 if tables.values[post][:1] == b"F":
                     self.disk.restore_time(tables.paths[pid], tables.values[post])
         if running.kind == ROOT:
             self._what_for(result, account)
-        self._environment_facts(running, result)
+        self.surroundings.learn(running, result)
         result = self.recording.accept(result)
         self._ran_now.add(result.id)
         self._unsaved.append(result)
@@ -629,35 +564,6 @@ class Engine:
                 tree.put(pid, NO_VALUE, version, wrote=True)
                 running.events.append((pid, NO_VALUE, version))
                 self.recording.product(self.goal, pid, NO_VALUE, version, tree.seq)
-
-    def _environment_facts(self, running: Running, result: Result) -> None:
-        environment, account = running.environment, running.account
-        names = account.names
-        if running.kind == ROOT:
-            self.root_names = EVERY_NAME if self._plugin.names_any else self._names.of(account, result)
-        elif account.make:
-            if account.shell:
-                names |= steps.SHELL_READS
-            named = EVERY_NAME if self._plugin.names_any else self._names.of(account, result)
-            result.env = self.recording.env_sets.number(self._facts_of_make(environment, named, running.cwd))
-        else:
-            if account.shell:
-                names |= steps.SHELL_READS
-            names |= steps.LIBC_READS
-            path = environment.variables.get(b"PATH", b"")
-            searched = self._lookups.searched(account.facts, path) if steps.WHOLE not in names else []
-            result.env = self.recording.env_sets.number(environment.facts(names, running.cwd, searched))
-        result.full_env = self.recording.env_blocks.number(environment.block)
-
-    def _facts_of_make(self, environment: steps.Environment, names: Names, cwd: bytes) -> bytes:
-        """As Environment.facts, for a step that depends on all variables that a make in it can name.
-
-        Their digest stands behind the number of the set of names.
-        """
-        if EVERY in names:
-            return environment.facts({steps.WHOLE}, cwd)
-        packed = pack(names)
-        return b"\2%d=" % self.recording.env_sets.number(packed) + environment.chosen(packed, cwd).hex().encode()
 
     def _log(self, running: Running, result: Result) -> None:
         if result.flags & COMPOSITE:

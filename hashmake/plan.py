@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from hashmake import digest
-from hashmake.result import FAILED, UNSEEN, Result
-from hashmake.tables import ABSENT, LIST, NAME, NEVER, READ, FactId, PathId, ValueId
+from hashmake.result import COMPOSITE, FAILED, UNSEEN, Result
+from hashmake.tables import ABSENT, LIST, NAME, NEVER, NO_VALUE, READ, FactId, PathId, ValueId
 from hashmake.tree import Tree
 
 
@@ -12,8 +12,8 @@ class Reason:
     """Why a step is stale: a value; reports only format it.
 
     kind  NeverRan, CommandChanged, ReadChanged, NameChanged, Appeared, Vanished, ListingChanged, OutputMissing,
-          OutputTouched, OutputOverwritten, VariableChanged, FailedLastTime, TraceIncomplete, ChangedWhileRead, Forced,
-          Prints, Seeded
+          OutputTouched, OutputOverwritten, MadeAnew, VariableChanged, FailedLastTime, TraceIncomplete,
+          ChangedWhileRead, Forced, Prints, Seeded
     what  the path, variable or cause that the kind is about (b"" if none)
     old   what was recorded, new: what is there now (versions, or free text)
     """
@@ -39,10 +39,22 @@ def judge_inputs(result: Result, tree: Tree) -> Reason | None:
     """None when everything the step read is, at this moment, as it was."""
     if tree.holds.issuperset(result.facts):
         return None
+    made = _makes_anew(result, tree)
+    kinds, paths = tree.tables.fact_kind, tree.tables.fact_path
     for fid in result.facts:
-        if not tree.check(FactId(fid)):
+        if not tree.check(FactId(fid)) and not (kinds[fid] == ABSENT and paths[fid] in made):
             return explain(_strongest(fid, result, tree), tree)
     return None
+
+
+def _makes_anew(result: Result, tree: Tree) -> set[int]:
+    """Directories that a step below makes from nothing, and that are there because something visible lies in them.
+
+    They are hidden again as soon as that step is asked for (Engine._take_over): it will find what it had found.
+    """
+    if not tree.uncovered or not result.flags & COMPOSITE:
+        return set()
+    return {pid for pid, pre, _post in result.outputs() if pre == NO_VALUE and pid in tree.uncovered}
 
 
 def _strongest(fid: int, result: Result, tree: Tree) -> int:
@@ -54,10 +66,15 @@ def _strongest(fid: int, result: Result, tree: Tree) -> int:
 
 
 def judge_outputs(result: Result, tree: Tree, reaches: Reaches) -> Reason | None:
-    """None when everything the step left behind is still there, or has been taken further by known later steps."""
+    """None when everything the step left behind is still there, or has been taken further by known later steps.
+
+    What it did to a file whose content it left alone (chmod) is gone where that was made anew.
+    """
     outs = result.outs
     for at in range(0, len(outs), 3):
         pid, post = PathId(outs[at]), ValueId(outs[at + 2])
+        if post == outs[at + 1] and pid in tree.rewritten:
+            return Reason("MadeAnew", tree.tables.paths[pid])
         here = tree.on_disk(pid)
         if here != post and not reaches(pid, post, here):
             tables = tree.tables
@@ -126,6 +143,7 @@ def describe(reason: Reason) -> str:
         "ReadChanged": f"{what} changed: {digest.describe(reason.old)} -> {digest.describe(reason.new)}",
         "Appeared": f"{what} was looked for in vain and is there now",
         "Vanished": f"{what} is gone",
+        "MadeAnew": f"{what} was made anew by a step before it",
         "OutputMissing": f"its product {what} is missing",
         "OutputTouched": f"its product {what} was changed by something else: {digest.describe(reason.old)} -> "
         f"{digest.describe(reason.new)}",

@@ -229,7 +229,7 @@ class Session:
             tree = Tree(recording.tables, self._disk, recording.seq)
             self._show_all(tree, view)
             engine = self._engine(tree, run_dir, False, view.give_up)
-            supervisor = Supervisor(engine, run_dir, os.fsdecode(engine.library), lambda: None)
+            supervisor = Supervisor(engine, run_dir, os.fsdecode(engine.surroundings.library), lambda: None)
             try:
                 return self._run_make(engine, supervisor)[0]
             finally:
@@ -276,7 +276,9 @@ class Session:
             self._learn_ages()
             self._prepare(tree, view)
             engine = self._engine(tree, run_dir, distrust, view.give_up)
-            supervisor = Supervisor(engine, run_dir, os.fsdecode(engine.library), lambda: self._save(engine))
+            supervisor = Supervisor(
+                engine, run_dir, os.fsdecode(engine.surroundings.library), lambda: self._save(engine)
+            )
             try:
                 code, root = self._run_make(engine, supervisor)
                 engine.restart |= view.full
@@ -541,7 +543,7 @@ class Session:
             words = ["-B", *request.arguments.without_always_make()]
         block = b"\0".join(k + b"=" + v for k, v in os.environb.items())
         argv = [os.fsencode(request.make or "make"), b"make", *map(os.fsencode, words)]
-        root = engine.start(ROOT, request.key, cwd, argv, engine.environment(block), None)
+        root = engine.start(ROOT, request.key, cwd, argv, engine.surroundings.environment(block), None)
         request.rewind()
         began = time.monotonic()
         code = supervisor.run_make(request.make or "make", ["make", *words], dict(os.environ), root)
@@ -586,7 +588,7 @@ class Session:
             for pid in self._taken - engine.tree.made_at.keys():
                 recording.becomes_source(pid, engine.tree.on_disk(pid), engine.began)  # nobody makes it again
             orphans = self._orphans(engine, result)
-            names = pack(unpack(self._names or b"") | engine.root_names)
+            names = pack(unpack(self._names or b"") | engine.surroundings.root_names)
             extra[b"N" + request.key + request.asked] = names
             request.choose(names)
             self._goal.set_root(request.inputs, result)

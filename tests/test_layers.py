@@ -16,8 +16,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "hashmake"
 # A module imports only from rows above its own, or from earlier in its own row.
 LAYERS = (
     ("what went wrong, names and digests", "errors digest tables makeargs"),
-    ("facts", "selection makenames goal step result trace tree plugin"),
-    ("decisions", "disk lookups account plan recording running nameable projector aggregate nullcheck"),
+    ("facts", "selection envfacts makenames goal step result trace tree plugin"),
+    ("decisions", "disk lookups account plan recording running nameable surroundings projector aggregate nullcheck"),
     ("one build's engine", "engine"),
     ("project families", "kbuild"),
     (
@@ -32,7 +32,7 @@ LAYERS = (
 # Imported when needed, against the order: a null build must not load what comes after it.
 LATE = {("build", "session"), ("goal", "step"), ("selection", "makenames")}
 # These decide without looking at the world.
-PURE = "selection makenames tables result step plan tree recording running aggregate plugin"
+PURE = "selection envfacts makenames tables result step plan tree recording running aggregate plugin"
 WORLD = {"os", "socket", "subprocess", "time", "random", "mmap", "lmdb", "click"}
 WORLD_CALLS = {"open", "print", "input"}
 # One place for each dependency, so that it can be replaced.

@@ -153,7 +153,7 @@ class Peer:
         self.engine = Engine(
             recording, recording.goal(b"g" * 16), tree, disk, Plain(), run, own, (), [], b"", lambda _step: None
         )
-        environment = self.engine.environment(b"")
+        environment = self.engine.surroundings.environment(b"")
         self.root = self.engine.start(ROOT, b"k" * 16, own, [b"make"], environment, None)
         self.supervisor = supervisor.Supervisor(self.engine, f"{folder}/run", "", lambda: None)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
