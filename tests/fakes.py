@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from posixpath import dirname
 
-from hashmake import digest
+from hashmake.model import digest
 
 
 def version_of(text: str, executable: bool = False) -> bytes:

@@ -11,7 +11,7 @@ import os
 import re
 
 from hashmake.kbuild.symbols import EXPORTED, OFFERED, READ, named, symbols
-from hashmake.plugin import StepLike
+from hashmake.model.plugin import StepLike
 
 NAME = b"include/generated/autoksyms.h"
 

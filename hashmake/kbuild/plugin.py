@@ -8,7 +8,7 @@ import re
 
 from hashmake.kbuild.config import option_tables
 from hashmake.kbuild.ksyms import NAME, KSyms, misfits
-from hashmake.plugin import Projection
+from hashmake.model.plugin import Projection
 
 _VARIABLES = frozenset(b"V KBUILD_VERBOSE quiet Q silence".split())
 # Programs that, asked for a product, begin it from nothing whatever was there; and what a shell puts around them.

@@ -4,16 +4,16 @@ import json
 import os
 from typing import Any
 
-from hashmake import digest
-from hashmake.database import Database
 from hashmake.errors import UserError
 from hashmake.kbuild.ksyms import NAME, KSyms, fold, needed_in
 from hashmake.kbuild.symbols import NEEDED, named, symbols
-from hashmake.recording import Recording, Seed
-from hashmake.reports.last import decode, load
-from hashmake.result import COMPOSITE, ResultId
-from hashmake.tables import NAME as ENTRY
-from hashmake.tables import PathId
+from hashmake.model import digest
+from hashmake.model.recording import Recording, Seed
+from hashmake.model.result import COMPOSITE, ResultId
+from hashmake.model.tables import NAME as ENTRY
+from hashmake.model.tables import PathId
+from hashmake.reports.open import decode, load
+from hashmake.state.database import Database
 
 
 def ksyms(state: str, as_json: bool) -> str:

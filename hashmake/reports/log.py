@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from hashmake.database import U32
-from hashmake.engine import Engine, Ran
-from hashmake.plan import Reason, describe
+from hashmake.judge.engine import Engine, Ran
+from hashmake.judge.verdict import Reason, describe
+from hashmake.state.database import U32
 
 
 def as_json(build: int, words: list[str], code: int, engine: Engine, began: float) -> Iterator[bytes]:

@@ -4,17 +4,17 @@ import os
 import time
 from posixpath import dirname
 
-from hashmake.disk import Disk
-from hashmake.engine import Engine
+from hashmake.disk.disk import Disk
+from hashmake.judge.engine import Engine
+from hashmake.judge.tree import Tree
+from hashmake.judge.verdict import describe
 from hashmake.kbuild.plugin import Kbuild
-from hashmake.plan import describe
-from hashmake.recording import Goal, Recording
-from hashmake.reports.last import decode, load
+from hashmake.model.environment import Environment
+from hashmake.model.recording import Goal, Recording
+from hashmake.model.result import Result
+from hashmake.model.tables import KIND_NAMES, NAME, NO_VALUE, PathId
 from hashmake.reports.log import command_text
-from hashmake.result import Result
-from hashmake.step import Environment
-from hashmake.tables import KIND_NAMES, NAME, NO_VALUE, PathId
-from hashmake.tree import Tree
+from hashmake.reports.open import decode, load
 
 _SHOW = 12
 

@@ -6,11 +6,11 @@ others is explained by whoever made those inputs; where nothing explains them, i
 Pure: knows results, not files.
 """
 
-from hashmake import digest
-from hashmake.plan import Reason
-from hashmake.recording import Recording
-from hashmake.result import COMPOSITE, FAILED, SHELL, Result, ResultId
-from hashmake.tables import ABSENT, ACCESS, LIST, LSTAT, NAME, NEVER, READ, STAT, PathId, ValueId, project
+from hashmake.judge.verdict import Reason
+from hashmake.model import digest
+from hashmake.model.recording import Recording
+from hashmake.model.result import COMPOSITE, FAILED, SHELL, Result, ResultId
+from hashmake.model.tables import ABSENT, ACCESS, LIST, LSTAT, NAME, NEVER, READ, STAT, PathId, ValueId, project
 
 _STAT_LIKE = (STAT, ACCESS)
 _CONTENT = (READ, STAT)

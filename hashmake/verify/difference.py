@@ -2,7 +2,7 @@
 
 import os
 
-from hashmake import digest
+from hashmake.model import digest
 
 _LOOK = 8192
 _PIECE = 1 << 20

@@ -15,20 +15,21 @@ import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
-from hashmake import build, digest
-from hashmake.build import Request
-from hashmake.disk import Disk
+from hashmake.build import begin as build
+from hashmake.build.begin import Request
+from hashmake.build.evaluate import evaluate
+from hashmake.disk.disk import Disk
 from hashmake.errors import UserError
-from hashmake.plan import Reason, describe
-from hashmake.progress import Silent
-from hashmake.recording import Goal, Recording
-from hashmake.reports.last import load
+from hashmake.judge.running import Running
+from hashmake.judge.verdict import Reason, describe
+from hashmake.model import digest
+from hashmake.model.recording import Goal, Recording
+from hashmake.model.result import COMPOSITE, SHELL, ResultId
+from hashmake.model.tables import NO_VALUE, PathId, ValueId
+from hashmake.progress.live import Silent
 from hashmake.reports.log import command_text
-from hashmake.result import COMPOSITE, SHELL, ResultId
-from hashmake.running import Running
-from hashmake.session import evaluate
-from hashmake.statedir import StateDirectory
-from hashmake.tables import NO_VALUE, PathId, ValueId
+from hashmake.reports.open import load
+from hashmake.state.directory import StateDirectory
 from hashmake.verify import difference, namespace
 from hashmake.verify.compare import Comparison, Differing, Findings, Step, does_something, steps_of
 from hashmake.verify.namespace import Cover

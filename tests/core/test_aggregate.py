@@ -6,15 +6,15 @@ from array import array
 
 from fakes import MemoryDisk, version_of
 
-from hashmake import tables
-from hashmake.account import Account
-from hashmake.aggregate import aggregate
-from hashmake.disk import Disk
-from hashmake.recording import Recording
-from hashmake.result import COMPOSITE, FAILED, RECIPE, UNSEEN, Result
-from hashmake.running import Below
-from hashmake.tables import PathId
-from hashmake.tree import Tree
+from hashmake.disk.disk import Disk
+from hashmake.judge.account import Account
+from hashmake.judge.composite import aggregate
+from hashmake.judge.running import Below
+from hashmake.judge.tree import Tree
+from hashmake.model import tables
+from hashmake.model.recording import Recording
+from hashmake.model.result import COMPOSITE, FAILED, RECIPE, UNSEEN, Result
+from hashmake.model.tables import PathId
 
 
 def kid(recording: Recording, reads: dict[str, str], writes: dict[str, str]) -> Result:

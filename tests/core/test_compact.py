@@ -5,16 +5,17 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-from hashmake import compact, tables
-from hashmake.archive import Archive
-from hashmake.database import Database
-from hashmake.result import COMPOSITE, RECIPE, ROOT, Result
-from hashmake.tables import ValueId
+from hashmake.model import tables
+from hashmake.model.result import COMPOSITE, RECIPE, ROOT, Result
+from hashmake.model.tables import ValueId
+from hashmake.state import compact
+from hashmake.state.archive import Archive
+from hashmake.state.database import Database
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hashmake.recording import Recording
+    from hashmake.model.recording import Recording
 
 GOAL = b"g" * 16
 

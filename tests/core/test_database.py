@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from hashmake import tables
-from hashmake.archive import Archive
-from hashmake.database import SCHEMA, Database
 from hashmake.errors import Damaged
-from hashmake.recording import Recording
-from hashmake.result import RECIPE, Result
-from hashmake.tables import PathId
+from hashmake.model import tables
+from hashmake.model.recording import Recording
+from hashmake.model.result import RECIPE, Result
+from hashmake.model.tables import PathId
+from hashmake.state.archive import Archive
+from hashmake.state.database import SCHEMA, Database
 
 
 def filled() -> Recording:

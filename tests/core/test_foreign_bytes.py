@@ -12,17 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hashmake import supervisor, trace
-from hashmake.account import Account, Accountant
-from hashmake.archive import Archive
-from hashmake.database import Database
-from hashmake.disk import Disk
-from hashmake.engine import Engine
-from hashmake.plugin import Plain
-from hashmake.result import ROOT
-from hashmake.tables import Tables
-from hashmake.trace import TraceFile
-from hashmake.tree import Tree
+from hashmake.disk.disk import Disk
+from hashmake.judge.account import Account, Accountant
+from hashmake.judge.engine import Engine
+from hashmake.judge.tree import Tree
+from hashmake.model.plugin import Plain
+from hashmake.model.result import ROOT
+from hashmake.model.tables import Tables
+from hashmake.run import supervisor, trace
+from hashmake.run.trace import TraceFile
+from hashmake.state.archive import Archive
+from hashmake.state.database import Database
 
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PATH_KINDS = {bytes([kind]) for kind in b"rnslakdefwcutmMS"}

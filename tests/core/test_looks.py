@@ -6,8 +6,10 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from hashmake import digest, disk, nullcheck
-from hashmake.disk import Disk
+from hashmake.disk import disk
+from hashmake.disk.disk import Disk
+from hashmake.model import digest
+from hashmake.null import check as nullcheck
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hashmake.makenames import names_in
-from hashmake.selection import EVERY, Selection, pack, unpack
+from hashmake.model.makenames import names_in
+from hashmake.model.selection import EVERY, Selection, pack, unpack
 
 
 def can_name(text: bytes, name: bytes) -> bool:

@@ -6,11 +6,12 @@ from array import array
 
 from fakes import MemoryDisk, version_of
 
-from hashmake import plan, tables
-from hashmake.recording import Recording
-from hashmake.result import FAILED, RECIPE, UNSEEN, Result
-from hashmake.tables import PathId
-from hashmake.tree import Tree
+from hashmake.judge import verdict as plan
+from hashmake.judge.tree import Tree
+from hashmake.model import tables
+from hashmake.model.recording import Recording
+from hashmake.model.result import FAILED, RECIPE, UNSEEN, Result
+from hashmake.model.tables import PathId
 
 
 class World:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hashmake import recovery, statedir
-from hashmake.archive import Archive
-from hashmake.database import Database
-from hashmake.view import View
+from hashmake.run.view import View
+from hashmake.state import directory as statedir
+from hashmake.state import recovery
+from hashmake.state.archive import Archive
+from hashmake.state.database import Database
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from hashmake.kbuild.plugin import Kbuild
-from hashmake.step import EXPRESSIONS, WHOLE, Environment, never, normal_makeflags, only_prints, variables_in
+from hashmake.model.environment import (
+    EXPRESSIONS,
+    WHOLE,
+    Environment,
+    never,
+    normal_makeflags,
+    only_prints,
+    variables_in,
+)
 
 
 def environment(*strings: bytes) -> Environment:

@@ -6,7 +6,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from hashmake import engine, front, session, statedir
+from hashmake import front
+from hashmake.build import evaluate as session
+from hashmake.judge import engine
+from hashmake.state import directory as statedir
 
 
 def main() -> None:

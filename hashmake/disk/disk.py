@@ -1,0 +1,313 @@
+"""The disk, as this build has seen it: each path is read at most once until someone says that it changed."""
+
+import os
+import stat
+import struct
+import time
+
+from hashmake.model import digest
+
+STATE_NAME = b".hashmake"  # of state directories, also those of other trees: part of no listing
+_SIGNATURE = struct.Struct("<QQqqqq")
+
+
+def signature(st: os.stat_result, read_at_ns: int) -> bytes:
+    """What changes whenever a file changes through the file system, coarse clocks aside; and when it was read.
+
+    Packed: a build of 50,000 steps keeps 150,000 of them.
+    """
+    return _SIGNATURE.pack(st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns, read_at_ns)
+
+
+class _Signature:
+    """A signature, unpacked."""
+
+    __slots__ = ("ctime_ns", "dev", "ino", "mtime_ns", "read_at_ns", "size")
+
+    def __init__(self, packed: bytes) -> None:
+        self.dev, self.ino, self.size, self.mtime_ns, self.ctime_ns, self.read_at_ns = _SIGNATURE.unpack(packed)
+
+    def granularity_ns(self) -> int:
+        """See granularity_ns below."""
+        return granularity_ns(self.ctime_ns)
+
+
+def granularity_ns(ctime_ns: int) -> int:
+    """How far apart two changes must be to be told apart by this file's ctime.
+
+    The kernel stamps files with its tick (at most 10 ms); file systems without sub-second stamps show whole seconds.
+    """
+    return 1_000_000_000 if ctime_ns % 1_000_000_000 == 0 else 10_000_000
+
+
+def changed_since(st: os.stat_result, moment_ns: int) -> bool:
+    """Whether a file can have been written since: its status changed (its mtime may have been copied or set)."""
+    return st.st_ctime_ns + granularity_ns(st.st_ctime_ns) > moment_ns
+
+
+def unchanged(path: bytes, known: bytes) -> bool:
+    """Whether a file still has the signature that it had when it was read, and the clock has not been set back since.
+
+    Only for files that nobody has read: there times may save reading (design.md, rule 25). Linked files count as what
+    the link leads to.
+    """
+    try:
+        st = os.stat(path)
+    except OSError:
+        return False
+    return signature(st, 0)[:40] == known[:40] and _Signature(known).read_at_ns <= time.time_ns()
+
+
+class Disk:
+    """Versions and listings, remembered. `host` answers for paths that do not start with "/"."""
+
+    def __init__(self, own_directories: frozenset[bytes] = frozenset()) -> None:
+        self._content: dict[bytes, bytes] = {}
+        self._looked: dict[bytes, bytes] = {}
+        self._known_looks: dict[bytes, tuple[bytes, bytes]] = {}
+        self._own: dict[bytes, bytes] = {}
+        self._heads: dict[bytes, bytes] = {}
+        self._signatures: dict[bytes, bytes] = {}  # of the files behind the paths, not of links
+        self._links_read_at: dict[bytes, int] = {}
+        self._former: dict[bytes, tuple[bytes, int]] = {}
+        self._names: dict[bytes, list[bytes] | None] = {}
+        self._own_directories = own_directories
+        self._clock = time.time_ns() - time.monotonic_ns()
+        self.files_read = 0
+
+    def content(self, path: bytes) -> bytes:
+        """Version behind path, links followed."""
+        version = self._content.get(path)
+        if version is None:
+            if path[:1] != b"/":
+                version = host_fact(path)
+            else:
+                version, st = digest.of_file(path)
+                self.files_read += 1
+                if st is not None:
+                    self._signatures[path] = signature(st, time.time_ns())
+            self._content[path] = version
+        return version
+
+    def own(self, path: bytes) -> bytes:
+        """Version of path itself: a link is a link."""
+        version = self._own.get(path)
+        if version is None:
+            try:
+                st = os.lstat(path)
+            except OSError:
+                version = digest.ABSENT
+            else:
+                if stat.S_ISLNK(st.st_mode):
+                    version = digest.of_path(path)[0]
+                    self._links_read_at[path] = time.time_ns()
+                elif stat.S_ISREG(st.st_mode):
+                    version = self.content(path)
+                else:
+                    version = digest.head_of(st)
+            self._own[path] = version
+        return version
+
+    def head(self, path: bytes) -> bytes:
+        """digest.head of the version behind path, without reading it."""
+        version = self._content.get(path)
+        if version is not None:
+            return digest.head(version)
+        head = self._heads.get(path)
+        if head is None:
+            try:
+                head = digest.head_of(os.stat(path))
+            except OSError:
+                head = digest.ABSENT
+            self._heads[path] = head
+        return head
+
+    def looked(self, path: bytes) -> bytes:
+        """What content(path) gives, for whoever has only looked at it: an unchanged signature may save the reading."""
+        version = self._content.get(path, self._looked.get(path))
+        if version is None:
+            head = self.head(path)
+            if head[:1] != b"F":
+                return head
+            known = self._known_looks.get(path)
+            if known is not None and unchanged(path, known[1]):
+                version = self._looked[path] = known[0]
+                self._signatures[path] = known[1]
+            else:
+                version = self.content(path)
+        return version
+
+    def own_looked(self, path: bytes) -> bytes:
+        """What own(path) gives, in the same way."""
+        version = self._own.get(path)
+        if version is None:
+            try:
+                mode = os.lstat(path).st_mode
+            except OSError:
+                return digest.ABSENT
+            version = self.looked(path) if stat.S_ISREG(mode) else self.own(path)
+        return version
+
+    def know_looks(self, paths: list[bytes], versions: list[bytes], signatures: list[bytes]) -> None:
+        """What an earlier build had found of files that were only looked at; see lasting_signature."""
+        self._known_looks = {p: (v, s) for p, v, s in zip(paths, versions, signatures, strict=True) if s}
+
+    def lasting_signature(self, path: bytes) -> bytes:
+        """The signature by which a later build may know the content behind path again; empty if none is to be trusted.
+
+        The file must not have changed so shortly before it was read that a change just after would look the same.
+        """
+        packed = self._signatures.get(path, b"")
+        if not packed:
+            return b""
+        then = _Signature(packed)
+        return packed if then.ctime_ns + then.granularity_ns() < then.read_at_ns else b""
+
+    def exists(self, path: bytes) -> bool:
+        """Whether opening path would find something (links followed)."""
+        version = self._content.get(path)
+        return bool(version) if version is not None else os.access(path, os.F_OK)
+
+    def names(self, path: bytes) -> list[bytes] | None:
+        """Names in a directory, sorted, state directories left out; None when it can't be listed."""
+        if path not in self._names:
+            try:
+                names = sorted(os.listdir(path))
+            except OSError:
+                self._names[path] = None
+            else:
+                prefix = path if path.endswith(b"/") else path + b"/"
+                own = self._own_directories
+                self._names[path] = [n for n in names if n != STATE_NAME and prefix + n not in own]
+        return self._names[path]
+
+    def forget(self, path: bytes) -> None:
+        """Something wrote path."""
+        version = self._content.pop(path, None)
+        self._looked.pop(path, None)
+        self._known_looks.pop(path, None)
+        self._own.pop(path, None)
+        self._heads.pop(path, None)
+        self._links_read_at.pop(path, None)
+        packed = self._signatures.pop(path, None)
+        if packed is not None and version and path not in self._former:
+            self._former[path] = (version, _Signature(packed).mtime_ns)
+        self._names.pop(path, None)
+        self._names.pop(os.path.dirname(path), None)
+
+    def changed_since(self, path: bytes, moment_ns: int) -> bool:
+        """Whether the file read for content(path) may have been changed at or after moment_ns (its ctime tells).
+
+        Where the clock is a little too coarse, content read before that moment is compared with content read now.
+        Where it shows whole seconds, there is time enough to edit the file and to take the edit back.
+        """
+        packed = self._signatures.get(path)
+        if packed is None:
+            return False
+        then = _Signature(packed)
+        if then.ctime_ns + then.granularity_ns() <= moment_ns:
+            return False
+        if self._from_the_future(then):
+            return False
+        coarse = then.granularity_ns() >= 1_000_000_000
+        if coarse or then.read_at_ns >= moment_ns or then.ctime_ns >= moment_ns:
+            return True
+        before = self._content[path]
+        self.forget(path)
+        return self.content(path) != before
+
+    def _from_the_future(self, then: _Signature) -> bool:
+        """Whether the file was last changed before the clock was set back, and so before this build.
+
+        A change after that would have a ctime that the clock has reached by now. Only a local disk's ctime is of this
+        machine's clock, and only while nobody sets that.
+        """
+        clock = time.time_ns() - time.monotonic_ns()
+        steady = abs(clock - self._clock) < 10_000_000
+        return steady and os.major(then.dev) != 0 and then.ctime_ns - then.granularity_ns() > time.time_ns()
+
+    def known_before(self, path: bytes, moment_ns: int) -> bytes | None:
+        """The version of path that was read before that moment; None if it was not."""
+        version = self._own.get(path, self._content.get(path))
+        packed = self._signatures.get(path)
+        read_at = self._links_read_at.get(path, _Signature(packed).read_at_ns if packed else moment_ns)
+        return version if version and read_at < moment_ns else None
+
+    def restore_time(self, path: bytes, version: bytes) -> None:
+        """A file that was made again with the content it had before this build gets its old mtime back.
+
+        Nothing here looks at it; other tools that do are not disturbed (design.md, rule 3).
+        """
+        former = self._former.get(path)
+        if former is not None and former[0] == version:
+            try:
+                st = os.stat(path)
+                if st.st_mtime_ns != former[1]:
+                    os.utime(path, ns=(st.st_atime_ns, former[1]))
+            except OSError:
+                pass
+
+    def remove(self, path: bytes, places: tuple[bytes, ...]) -> bool:
+        """Remove a file, not a directory, that really lies below one of these places; whether it did.
+
+        The name comes from a record: one that leads elsewhere, also through a link, is left alone.
+        """
+        parent = os.path.dirname(path)
+        if os.path.realpath(parent) != parent or not any((parent + b"/").startswith(p + b"/") for p in places):
+            return False
+        try:
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                return False
+            os.unlink(path)
+        except OSError:
+            return False
+        return True
+
+    def replace(self, path: bytes, content: bytes) -> bool:
+        """Put other content in the place of a file, all at once, its mode kept; whether that could be done."""
+        aside = path + b".hashmake"
+        try:
+            mode = stat.S_IMODE(os.stat(path).st_mode)
+            fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+            with os.fdopen(fd, "wb") as file:
+                os.fchmod(fd, mode)
+                file.write(content)
+            os.rename(aside, path)
+        except OSError:
+            return False
+        return True
+
+    def make_empty(self, path: bytes) -> bool:
+        """Make an empty file, with its directory; whether there is one now."""
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666))
+        except OSError:
+            return False
+        return True
+
+    def still_same(self, path: bytes) -> bool:
+        """Whether the file still is the one that content(path) read; True for what was never read."""
+        packed = self._signatures.get(path)
+        if packed is None:
+            return True
+        try:
+            return signature(os.stat(path), 0)[:40] == packed[:40]
+        except OSError:
+            return False
+
+
+def host_fact(name: bytes) -> bytes:
+    """The version of a fact about the host: "uname" or "user" (events.h, HM_HOST)."""
+    if name == b"uname":
+        u = os.uname()
+        return b"H" + os.fsencode(f"{u.sysname} {u.nodename} {u.release} {u.version} {u.machine}")
+    if name == b"user":
+        import pwd
+
+        try:
+            entry = pwd.getpwuid(os.getuid())
+            return b"H" + os.fsencode(f"{entry.pw_uid} {entry.pw_name} {entry.pw_dir}")
+        except KeyError:
+            return b"H%d" % os.getuid()
+    return b"H"

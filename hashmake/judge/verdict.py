@@ -1,0 +1,153 @@
+"""judge: is a remembered step current, or stale, and why. Decides, changes nothing."""
+
+from collections.abc import Callable
+
+from hashmake.judge.tree import Tree
+from hashmake.model import digest
+from hashmake.model.result import FAILED, UNSEEN, Result
+from hashmake.model.tables import ABSENT, LIST, NAME, NEVER, READ, FactId, PathId, ValueId
+
+
+class Reason:
+    """Why a step is stale: a value; reports only format it.
+
+    kind  NeverRan, CommandChanged, ReadChanged, NameChanged, Appeared, Vanished, ListingChanged, OutputMissing,
+          OutputTouched, OutputOverwritten, VariableChanged, FailedLastTime, TraceIncomplete, ChangedWhileRead, Forced,
+          Prints, Seeded
+    what  the path, variable or cause that the kind is about (b"" if none)
+    old   what was recorded, new: what is there now (versions, or free text)
+    """
+
+    __slots__ = ("kind", "new", "old", "what")
+
+    def __init__(self, kind: str, what: bytes = b"", old: bytes = b"", new: bytes = b"") -> None:
+        self.kind = kind
+        self.what = what
+        self.old = old
+        self.new = new
+
+
+NEVER_RAN = Reason("NeverRan")
+FORCED = Reason("Forced")
+PRINTS = Reason("Prints")
+
+# From a version on the disk back to the one asked for: is it one that later steps made of it?
+Reaches = Callable[[PathId, ValueId, ValueId], bool]
+
+
+def judge_inputs(result: Result, tree: Tree) -> Reason | None:
+    """None when everything the step read is, at this moment, as it was."""
+    if tree.holds.issuperset(result.facts):
+        return None
+    for fid in result.facts:
+        if not tree.check(FactId(fid)):
+            return explain(_strongest(fid, result, tree), tree)
+    return None
+
+
+def _strongest(fid: int, result: Result, tree: Tree) -> int:
+    """Of the facts about the same path that do not hold, the one that tells most: its content, if that was read."""
+    tables = tree.tables
+    pid = tables.fact_path[fid]
+    reads = (f for f in result.facts if tables.fact_path[f] == pid and tables.fact_kind[f] == READ)
+    return next((f for f in reads if not tree.check(FactId(f))), fid)
+
+
+def judge_outputs(result: Result, tree: Tree, reaches: Reaches) -> Reason | None:
+    """None when everything the step left behind is still there, or has been taken further by known later steps."""
+    outs = result.outs
+    for at in range(0, len(outs), 3):
+        pid, post = PathId(outs[at]), ValueId(outs[at + 2])
+        here = tree.on_disk(pid)
+        if here != post and not reaches(pid, post, here):
+            tables = tree.tables
+            kind = "OutputMissing" if not here else "OutputTouched"
+            return Reason(kind, tables.paths[pid], tables.values[post], tables.values[here])
+    return None
+
+
+def judge_kind(result: Result) -> Reason | None:
+    """None unless this result can never be current."""
+    if result.flags & FAILED:
+        return Reason("FailedLastTime", str(result.code).encode())
+    if result.flags & UNSEEN:
+        return Reason("TraceIncomplete", result.why)
+    return None
+
+
+def explain(fid: int, tree: Tree) -> Reason:
+    """The reason that a fact which does not hold gives."""
+    tables = tree.tables
+    kind = tables.fact_kind[fid]
+    pid = PathId(tables.fact_path[fid])
+    path = tables.paths[pid]
+    old = tables.values[tables.fact_value[fid]]
+    if kind == NEVER:
+        return Reason("ChangedWhileRead", path)
+    if kind == NAME:
+        table = tree.named.get(pid)
+        version = tree.seen(READ, pid)
+        if not version:
+            return Reason("Vanished", path)
+        new = table.entry(version, old) if table is not None else b""
+        return Reason("NameChanged", path, old, new)
+    new = tree.seen(kind, pid)
+    if kind == ABSENT:
+        return Reason("Appeared", path, old, new)
+    if not new:
+        return Reason("Vanished", path, old, new)
+    if kind == LIST:
+        return Reason("ListingChanged", path, *listing_difference(old, new))
+    return Reason("ReadChanged", path, old, new)
+
+
+def listing_difference(old: bytes, new: bytes) -> tuple[bytes, bytes]:
+    """The names that are gone and the names that are new, each joined by NUL."""
+    before = set(old[1:].split(b"\0")) if old else set()
+    after = set(new[1:].split(b"\0")) if new else set()
+    return b"\0".join(sorted(before - after)), b"\0".join(sorted(after - before))
+
+
+def describe(reason: Reason) -> str:
+    """One line for people, without a full stop."""
+    what = _text(reason.what)
+    if reason.kind == "ListingChanged":
+        gone, come = (_text(b.replace(b"\0", b" ")) for b in (reason.old, reason.new))
+        parts = [f"new: {come}"] * bool(come) + [f"gone: {gone}"] * bool(gone)
+        return f"the list of files in {what} changed ({'; '.join(parts)})"
+    if reason.kind == "NameChanged":
+        name, old = _entry(reason.old)
+        if not name:
+            return f"lines of {what} changed that concern every reader"
+        return f"{name} in {what} changed: {old} -> {_entry(reason.new)[1] if reason.new else 'unknown'}"
+    forms = {
+        "NeverRan": "never ran before",
+        "CommandChanged": "the command changed",
+        "ReadChanged": f"{what} changed: {digest.describe(reason.old)} -> {digest.describe(reason.new)}",
+        "Appeared": f"{what} was looked for in vain and is there now",
+        "Vanished": f"{what} is gone",
+        "OutputMissing": f"its product {what} is missing",
+        "OutputTouched": f"its product {what} was changed by something else: {digest.describe(reason.old)} -> "
+        f"{digest.describe(reason.new)}",
+        "OutputOverwritten": f"its product {what} was changed by a later step that is stale itself",
+        "VariableChanged": f"the variable {what} changed: {_text(reason.old)} -> {_text(reason.new)}",
+        "FailedLastTime": f"it failed last time (status {what})",
+        "TraceIncomplete": f"it can't be fully seen ({what}), so it always runs",
+        "ChangedWhileRead": f"{what} changed while the step ran last time",
+        "Forced": "everything was asked for (-B)",
+        "Seeded": f"its product {what} begins with what the last build came to",
+        "LookedTooSoon": f"it failed because {what} was not made yet: a prerequisite that its rule does not name",
+        "Prints": "what it prints is wanted",
+    }
+    return forms[reason.kind]
+
+
+def _entry(entry: bytes) -> tuple[str, str]:
+    name, equals, value = _text(entry).partition("=")
+    if name.endswith("*"):
+        return f"some {name}", value[:8] if equals else "none"
+    return name, value if equals else "not set"
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
