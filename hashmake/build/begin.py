@@ -6,98 +6,14 @@ What a null build does not need is imported in session.py, after the check.
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
 
-from hashmake import kbuild
-from hashmake.disk import piped
 from hashmake.errors import EXIT_INTERNAL, Damaged, StateUnusable
-from hashmake.model.goal import asked_digest, goal_key, input_digest
-from hashmake.model.makeargs import MakeArguments
-from hashmake.model.selection import EVERY, unpack
 from hashmake.null import check as nullcheck
-from hashmake.state import database, place
-from hashmake.state.directory import StateDirectory
-
-if TYPE_CHECKING:
-    from hashmake.progress.live import Progress
-
-
-class Request:
-    """What is asked for: make's words, where, with which environment, and where the state goes.
-
-    kbuild      whether the makefiles are Kbuild's
-    configured  where the tree's own products go; another place than `out` for a module that lies elsewhere
-    query     goals are named, and nothing but what they print is to be seen
-    texts     digests of makefiles that are no files; descriptors: where make reads them
-    asked     digest of everything that may change the result and is neither file nor variable of the environment
-    inputs    the same with the environment, as far as it counts
-    again     keys of steps that run though they are current (`hashmake verify`)
-    progress  who watches; None: whoever fits standard error
-    """
-
-    def __init__(self, words: list[str], state_dir: str | None, drop_in: bool) -> None:
-        self.words = words
-        self.drop_in = drop_in
-        self.start = os.getcwd()
-        self.arguments = MakeArguments(words, os.environ.get("MAKEFLAGS", ""))
-        self.make = find_make()
-        self.where = self.arguments.directory(self.start)
-        self.kbuild = kbuild.recognise(os.fsencode(self.where))
-        self.out = self.arguments.output_directory(self.start, dict(os.environ), modules=self.kbuild)
-        self.configured = self.arguments.tree_directory(self.where, dict(os.environ))
-        state_dir = state_dir or os.environ.get("HASHMAKE_STATE_DIR")
-        self.place = place.choose(self.out, state_dir)
-        self.state = StateDirectory(self.place.path)
-        self.texts: list[bytes] = []
-        self.descriptors: list[int] = []
-        self.key = goal_key(self.arguments, self.where, self.out)
-        self.take_words()
-        self.quiet = drop_in or self.arguments.silent
-        # `make -s version` is called for what it prints. Kbuild's steps say nothing then, and there are many.
-        self.query = self.arguments.terse and bool(self.arguments.goals) and not self.kbuild
-        self.began = time.monotonic()
-        self.again: frozenset[bytes] = frozenset()
-        self.progress: Progress | None = None
-
-    def take_texts(self) -> None:
-        """Read the makefiles that come through a descriptor: the same goal, whatever they say, but other inputs."""
-        makefiles = self.arguments.makefiles
-        for at, makefile in enumerate(makefiles):
-            fd = piped.descriptor(makefile)
-            if fd is not None:
-                makefiles[at] = "-"
-                self.texts.append(piped.take(fd))
-                self.descriptors.append(fd)
-            elif piped.gives_once(os.path.join(self.where, makefile)):
-                self.texts.append(os.urandom(16))
-        if self.texts:
-            self.key = goal_key(self.arguments, self.where, self.out)
-            self.take_words()
-
-    def path(self, name: str) -> str:
-        """The absolute path of a file that one of make's words names."""
-        return os.path.normpath(os.path.join(self.where, name))
-
-    def rewind(self) -> None:
-        """Before make is started."""
-        for fd in self.descriptors:
-            piped.rewind(fd)
-
-    def take_words(self) -> None:
-        """After the words changed: what is asked for, as a digest."""
-        printing = kbuild.PRINTING if self.kbuild else frozenset[str]()
-        self.asked = asked_digest(self.arguments, os.fsencode(self.make or ""), printing, self.texts)
-        self.choose(None)
-
-    def choose(self, names: bytes | None) -> None:
-        """Let those variables of the environment count that this goal can name, as recorded; None: all."""
-        where = os.fsencode(self.where)
-        self.inputs = input_digest(self.asked, dict(os.environb), where, unpack(EVERY if names is None else names))
-
-    def key_at(self, here: str, there: str) -> bytes:
-        """The key of the same goal where directory `here` is called `there`."""
-        where, out = (there + d[len(here) :] if (d + "/").startswith(here + "/") else d for d in (self.where, self.out))
-        return goal_key(self.arguments, where, out)
+from hashmake.null.manifest import unpack_manifest
+from hashmake.request import Request
+from hashmake.state import database
+from hashmake.state.nulllog import save_null
+from hashmake.tell import say
 
 
 class Compared:
@@ -106,25 +22,6 @@ class Compared:
     def __init__(self, paths: int, goals: list[bytes]) -> None:
         self.paths = paths
         self.goals = goals
-
-
-def find_make() -> str | None:
-    """The make that a shell would start."""
-    for directory in os.environ.get("PATH", os.defpath).split(":"):
-        for name in ("make", "gmake"):
-            path = os.path.join(directory or ".", name)
-            if os.access(path, os.X_OK) and not os.path.isdir(path):
-                return path
-    return None
-
-
-def say(text: str) -> None:
-    """One line of ours."""
-    try:
-        sys.stdout.flush()
-        print("hashmake: " + text, file=sys.stderr, flush=True)
-    except OSError:
-        pass
 
 
 def run(words: list[str], state_dir: str | None = None, drop_in: bool = False) -> int:
@@ -210,10 +107,10 @@ def _null(request: Request) -> Compared | None:
         stored = db.get(b"n" + request.key + request.inputs)
         if stored is None or (request.query and db.get(b"s" + request.key + request.inputs)):
             return None
-        manifest = database.unpack_manifest(stored)
+        manifest = unpack_manifest(stored)
         if nullcheck.first_difference(manifest) is not None:
             return None
-        database.save_null(request.state.path, db, request.words, int((time.monotonic() - request.began) * 1e6))
+        save_null(request.state.path, db, request.words, int((time.monotonic() - request.began) * 1e6))
         return Compared(
             len(manifest[0]) + len(manifest[2]) + len(manifest[4]) + len(manifest[5]) + len(manifest[9]), manifest[8]
         )
@@ -284,7 +181,7 @@ def _known_current(request: Request) -> tuple[bool, bool]:
         stored = db.get(b"n" + request.key + request.inputs)
         if stored is None:
             return bool(db.get(b"g" + request.key)), False
-        return True, nullcheck.first_difference(database.unpack_manifest(stored)) is None
+        return True, nullcheck.first_difference(unpack_manifest(stored)) is None
     except Damaged:
         return False, False
     finally:

@@ -5,8 +5,8 @@ import re
 import time
 from collections import ChainMap
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from hashmake.build.begin import Request, say
 from hashmake.disk import git
 from hashmake.disk.disk import Disk
 from hashmake.errors import EXIT_FAILED, EXIT_INTERRUPTED, Damaged, StateUnusable
@@ -15,21 +15,30 @@ from hashmake.judge.engine import Engine
 from hashmake.judge.running import Running
 from hashmake.judge.tree import Tree
 from hashmake.kbuild.plugin import Kbuild
-from hashmake.model.plugin import Plain, Plugin
-from hashmake.model.recording import Goal, Recording
+from hashmake.model.kinds import NAME, READ
+from hashmake.model.names import pack, unpack
+from hashmake.model.plugin import AnyProject, Plugin
+from hashmake.model.recording import Recording
 from hashmake.model.result import QUERY, ROOT, SAYS, UNSEEN, Result, ResultId
-from hashmake.model.selection import pack, unpack
-from hashmake.model.tables import NAME, NO_VALUE, READ, PathId, ValueId
-from hashmake.null.manifest import null_manifest
-from hashmake.progress.live import Progress, for_build
+from hashmake.model.tables import NO_VALUE, PathId, ValueId
+from hashmake.null.gather import null_manifest
+from hashmake.null.manifest import unpack_manifest
+from hashmake.progress.choice import for_build
 from hashmake.reports.log import as_json
+from hashmake.request import Request
 from hashmake.run.supervisor import Supervisor
 from hashmake.run.view import FOREIGN, HIDDEN, HIDE, SOURCE, TIME, View, first_sight
 from hashmake.state import compact, keep, roll
 from hashmake.state.archive import Archive
-from hashmake.state.database import U64, Database, last_null, unpack_manifest
+from hashmake.state.database import U64, Database
 from hashmake.state.directory import StateDirectory, remove_run_directory
+from hashmake.state.nulllog import last_null
 from hashmake.state.recovery import begin, recover, run_directory, survives
+from hashmake.tell import say
+
+if TYPE_CHECKING:
+    from hashmake.model.goal import Goal
+    from hashmake.progress.plain import Progress
 
 _MAX_RESTARTS = 3
 _MOST_LINES = 5  # about files of one kind
@@ -213,7 +222,7 @@ class Session:
         self._own = own
         self._places = tuple(os.fsencode(d) for d in (request.where, request.out))
         self._tables = tuple(os.fsencode(d) for d in (request.where, request.configured))
-        self._plugin: Plugin = Kbuild() if request.kbuild else Plain()
+        self._plugin: Plugin = Kbuild() if request.kbuild else AnyProject()
         self._progress: Progress = request.progress or for_build(request.quiet, request.drop_in, self._expected_steps())
 
     def _expected_steps(self) -> int:

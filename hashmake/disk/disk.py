@@ -2,60 +2,14 @@
 
 import os
 import stat
-import struct
 import time
 
+from hashmake.disk import reading
+from hashmake.disk.host import host_fact
+from hashmake.disk.signature import Signature, signature, unchanged
 from hashmake.model import digest
 
 STATE_NAME = b".hashmake"  # of state directories, also those of other trees: part of no listing
-_SIGNATURE = struct.Struct("<QQqqqq")
-
-
-def signature(st: os.stat_result, read_at_ns: int) -> bytes:
-    """What changes whenever a file changes through the file system, coarse clocks aside; and when it was read.
-
-    Packed: a build of 50,000 steps keeps 150,000 of them.
-    """
-    return _SIGNATURE.pack(st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns, read_at_ns)
-
-
-class _Signature:
-    """A signature, unpacked."""
-
-    __slots__ = ("ctime_ns", "dev", "ino", "mtime_ns", "read_at_ns", "size")
-
-    def __init__(self, packed: bytes) -> None:
-        self.dev, self.ino, self.size, self.mtime_ns, self.ctime_ns, self.read_at_ns = _SIGNATURE.unpack(packed)
-
-    def granularity_ns(self) -> int:
-        """See granularity_ns below."""
-        return granularity_ns(self.ctime_ns)
-
-
-def granularity_ns(ctime_ns: int) -> int:
-    """How far apart two changes must be to be told apart by this file's ctime.
-
-    The kernel stamps files with its tick (at most 10 ms); file systems without sub-second stamps show whole seconds.
-    """
-    return 1_000_000_000 if ctime_ns % 1_000_000_000 == 0 else 10_000_000
-
-
-def changed_since(st: os.stat_result, moment_ns: int) -> bool:
-    """Whether a file can have been written since: its status changed (its mtime may have been copied or set)."""
-    return st.st_ctime_ns + granularity_ns(st.st_ctime_ns) > moment_ns
-
-
-def unchanged(path: bytes, known: bytes) -> bool:
-    """Whether a file still has the signature that it had when it was read, and the clock has not been set back since.
-
-    Only for files that nobody has read: there times may save reading (design.md, rule 25). Linked files count as what
-    the link leads to.
-    """
-    try:
-        st = os.stat(path)
-    except OSError:
-        return False
-    return signature(st, 0)[:40] == known[:40] and _Signature(known).read_at_ns <= time.time_ns()
 
 
 class Disk:
@@ -82,7 +36,7 @@ class Disk:
             if path[:1] != b"/":
                 version = host_fact(path)
             else:
-                version, st = digest.of_file(path)
+                version, st = reading.of_file(path)
                 self.files_read += 1
                 if st is not None:
                     self._signatures[path] = signature(st, time.time_ns())
@@ -99,12 +53,12 @@ class Disk:
                 version = digest.ABSENT
             else:
                 if stat.S_ISLNK(st.st_mode):
-                    version = digest.of_path(path)[0]
+                    version = reading.of_path(path)[0]
                     self._links_read_at[path] = time.time_ns()
                 elif stat.S_ISREG(st.st_mode):
                     version = self.content(path)
                 else:
-                    version = digest.head_of(st)
+                    version = reading.head_of(st)
             self._own[path] = version
         return version
 
@@ -116,7 +70,7 @@ class Disk:
         head = self._heads.get(path)
         if head is None:
             try:
-                head = digest.head_of(os.stat(path))
+                head = reading.head_of(os.stat(path))
             except OSError:
                 head = digest.ABSENT
             self._heads[path] = head
@@ -160,7 +114,7 @@ class Disk:
         packed = self._signatures.get(path, b"")
         if not packed:
             return b""
-        then = _Signature(packed)
+        then = Signature(packed)
         return packed if then.ctime_ns + then.granularity_ns() < then.read_at_ns else b""
 
     def exists(self, path: bytes) -> bool:
@@ -191,7 +145,7 @@ class Disk:
         self._links_read_at.pop(path, None)
         packed = self._signatures.pop(path, None)
         if packed is not None and version and path not in self._former:
-            self._former[path] = (version, _Signature(packed).mtime_ns)
+            self._former[path] = (version, Signature(packed).mtime_ns)
         self._names.pop(path, None)
         self._names.pop(os.path.dirname(path), None)
 
@@ -204,7 +158,7 @@ class Disk:
         packed = self._signatures.get(path)
         if packed is None:
             return False
-        then = _Signature(packed)
+        then = Signature(packed)
         if then.ctime_ns + then.granularity_ns() <= moment_ns:
             return False
         if self._from_the_future(then):
@@ -216,7 +170,7 @@ class Disk:
         self.forget(path)
         return self.content(path) != before
 
-    def _from_the_future(self, then: _Signature) -> bool:
+    def _from_the_future(self, then: Signature) -> bool:
         """Whether the file was last changed before the clock was set back, and so before this build.
 
         A change after that would have a ctime that the clock has reached by now. Only a local disk's ctime is of this
@@ -230,7 +184,7 @@ class Disk:
         """The version of path that was read before that moment; None if it was not."""
         version = self._own.get(path, self._content.get(path))
         packed = self._signatures.get(path)
-        read_at = self._links_read_at.get(path, _Signature(packed).read_at_ns if packed else moment_ns)
+        read_at = self._links_read_at.get(path, Signature(packed).read_at_ns if packed else moment_ns)
         return version if version and read_at < moment_ns else None
 
     def restore_time(self, path: bytes, version: bytes) -> None:
@@ -295,19 +249,3 @@ class Disk:
             return signature(os.stat(path), 0)[:40] == packed[:40]
         except OSError:
             return False
-
-
-def host_fact(name: bytes) -> bytes:
-    """The version of a fact about the host: "uname" or "user" (events.h, HM_HOST)."""
-    if name == b"uname":
-        u = os.uname()
-        return b"H" + os.fsencode(f"{u.sysname} {u.nodename} {u.release} {u.version} {u.machine}")
-    if name == b"user":
-        import pwd
-
-        try:
-            entry = pwd.getpwuid(os.getuid())
-            return b"H" + os.fsencode(f"{entry.pw_uid} {entry.pw_name} {entry.pw_dir}")
-        except KeyError:
-            return b"H%d" % os.getuid()
-    return b"H"

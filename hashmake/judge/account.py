@@ -10,26 +10,13 @@ import stat
 from collections.abc import Callable
 from posixpath import dirname
 
-from hashmake.disk.disk import STATE_NAME, Disk, changed_since
+from hashmake.disk import reading
+from hashmake.disk.disk import STATE_NAME, Disk
+from hashmake.disk.signature import changed_since
 from hashmake.judge.tree import Tree
-from hashmake.model import digest
-from hashmake.model import environment as steps
-from hashmake.model.tables import (
-    ABSENT,
-    ACCESS,
-    EXISTS,
-    LIST,
-    LSTAT,
-    NEVER,
-    NO_VALUE,
-    READ,
-    STAT,
-    FactId,
-    PathId,
-    ValueId,
-    project,
-)
-from hashmake.run import trace
+from hashmake.model import digest, letters, shelltext, variables
+from hashmake.model.kinds import ABSENT, ACCESS, EXISTS, LIST, LSTAT, NEVER, READ, STAT, as_seen
+from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
 
 _WRITE_LETTERS = frozenset({b"w", b"u", b"m", b"M", b"t", b"c"})
 _LOOK_KINDS = {b"r": READ, b"s": STAT, b"l": LSTAT, b"a": ACCESS, b"k": EXISTS, b"n": ABSENT}
@@ -167,7 +154,7 @@ class Accountant:
             self._look(account, record, fact_kind)
         elif special is not None:
             special(self, account, record[1:], variables)
-        elif kind not in (trace.BEGUN, trace.OVER):
+        elif kind not in (letters.BEGUN, letters.OVER):
             account.unseen = account.unseen or _NO_RECORD
 
     def _internal(self, account: Account, pid: PathId) -> bool:
@@ -268,7 +255,7 @@ class Accountant:
         account.intermediates.add(path)
 
     def _environ(self, account: Account, _program: bytes, _variables: dict[bytes, bytes]) -> None:
-        account.names.add(steps.WHOLE)
+        account.names.add(variables.WHOLE)
 
     def _script(self, account: Account, path: bytes, _variables: dict[bytes, bytes]) -> None:
         account.shell = True
@@ -281,15 +268,15 @@ class Accountant:
 
     def _script_names(self, path: bytes) -> set[bytes]:
         try:
-            with digest.open_plain(path) as script:
+            with reading.open_plain(path) as script:
                 text = script.read(_SCRIPT_MAX + 1)
         except OSError:
-            return {steps.WHOLE}
-        return {steps.WHOLE} if len(text) > _SCRIPT_MAX else steps.variables_in(text)
+            return {variables.WHOLE}
+        return {variables.WHOLE} if len(text) > _SCRIPT_MAX else shelltext.variables_in(text)
 
     def _text(self, account: Account, text: bytes, _variables: dict[bytes, bytes]) -> None:
         account.shell = True
-        account.names |= steps.variables_in(text)
+        account.names |= shelltext.variables_in(text)
 
     def _host(self, account: Account, name: bytes, _variables: dict[bytes, bytes]) -> None:
         tree = self._tree
@@ -316,7 +303,7 @@ class Accountant:
             if directory in _TEMPORARY_DIRECTORIES or directory in account.wrote:
                 del account._lists[directory]
                 continue
-            if trace.LISTED + directory not in unique and account.make:
+            if letters.LISTED + directory not in unique and account.make:
                 continue  # make is still at it
             entries = account._lists.pop(directory)
             pid = tree.tables.path(directory)
@@ -365,9 +352,9 @@ class Accountant:
 
     def _expand_moves(self, account: Account, writes: list[bytes], touched: set[bytes]) -> None:
         """A renamed directory: everything below has a new name. What it was is an input, as what a copy reads is."""
-        made = {r[1:] for r in writes if r[:1] == trace.WRITE}
+        made = {r[1:] for r in writes if r[:1] == letters.WRITE}
         for at, record in enumerate(writes):
-            if record[:1] != trace.MOVEDIR or not writes[at + 1 : at + 2] or not writes[at + 1][1:].strip(b"/"):
+            if record[:1] != letters.MOVEDIR or not writes[at + 1 : at + 2] or not writes[at + 1][1:].strip(b"/"):
                 continue
             old, new = record[1:], writes[at + 1][1:]
             for where, directories, files in os.walk(new):
@@ -457,7 +444,7 @@ class Accountant:
                 fact_kind = ABSENT
             elif fact_kind == ABSENT:
                 fact_kind = EXISTS
-            account.facts.add(tables.fact(fact_kind, pid, tables.value(project(fact_kind, version))))
+            account.facts.add(tables.fact(fact_kind, pid, tables.value(as_seen(fact_kind, version))))
 
     def _counting(self, account: Account, earlier: list[bytes]) -> list[bytes]:
         """Of the looks that came before the step's own write, those that are inputs."""
@@ -511,7 +498,7 @@ class Accountant:
         if b"r" in earlier:
             account.facts.add(tables.fact(NEVER, pid, NO_VALUE))
         if earlier:  # seen before it was written: something was there
-            account.facts.add(tables.fact(EXISTS, pid, tables.value(project(EXISTS, digest.OTHER))))
+            account.facts.add(tables.fact(EXISTS, pid, tables.value(as_seen(EXISTS, digest.OTHER))))
             return tables.value(digest.OTHER)
         return NO_VALUE
 
@@ -535,19 +522,21 @@ def _moved_at(path: bytes, first: dict[bytes, int]) -> int:
 
 
 _ALL_PATH_KINDS = (*_WRITE_LETTERS, *_LOOK_KINDS)
-_PATH_LETTERS = frozenset({*_ALL_PATH_KINDS, trace.LIST, trace.ENTRY, trace.LISTED, trace.SCRIPT, trace.MAKE_REMOVED})
+_PATH_LETTERS = frozenset(
+    {*_ALL_PATH_KINDS, letters.LIST, letters.ENTRY, letters.LISTED, letters.SCRIPT, letters.MAKE_REMOVED}
+)
 _SPECIAL: dict[bytes, Callable[[Accountant, Account, bytes, dict[bytes, bytes]], None]] = {
-    trace.LIST: Accountant._list,
-    trace.ENTRY: Accountant._entry,
-    trace.LISTED: Accountant._listed,
-    trace.MAKE_REMOVED: Accountant._intermediate,
-    trace.GETENV: Accountant._getenv,
-    trace.ENVIRON: Accountant._environ,
-    trace.READER: Accountant._reader,
-    trace.SCRIPT: Accountant._script,
-    trace.TEXT: Accountant._text,
-    trace.HOST: Accountant._host,
-    trace.MAKE: Accountant._make,
-    trace.GOAL: Accountant._goal,
-    trace.UNSEEN: Accountant._unseen,
+    letters.LIST: Accountant._list,
+    letters.ENTRY: Accountant._entry,
+    letters.LISTED: Accountant._listed,
+    letters.MAKE_REMOVED: Accountant._intermediate,
+    letters.GETENV: Accountant._getenv,
+    letters.ENVIRON: Accountant._environ,
+    letters.READER: Accountant._reader,
+    letters.SCRIPT: Accountant._script,
+    letters.TEXT: Accountant._text,
+    letters.HOST: Accountant._host,
+    letters.MAKE: Accountant._make,
+    letters.GOAL: Accountant._goal,
+    letters.UNSEEN: Accountant._unseen,
 }

@@ -12,8 +12,9 @@ from hashmake.judge.account import Account
 from hashmake.judge.running import Below, Event
 from hashmake.judge.tree import Tree
 from hashmake.model import digest
+from hashmake.model.kinds import ABSENT, EXISTS, LIST, NAME, NEVER, READ, as_seen
 from hashmake.model.result import COMPOSITE, FAILED, SHELL, UNSEEN, Result
-from hashmake.model.tables import ABSENT, EXISTS, LIST, NAME, NEVER, NO_VALUE, READ, FactId, PathId, ValueId, project
+from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
 
 
 def aggregate(result: Result, events: list[Event], account: Account, tree: Tree, disk: Disk) -> None:
@@ -112,7 +113,7 @@ def _held_before(fid: FactId, version: ValueId, tree: Tree) -> bool:
     tables = tree.tables
     if tables.fact_kind[fid] == NAME:
         return tree.names(PathId(tables.fact_path[fid]), tables.values[version], tables.values[tables.fact_value[fid]])
-    return project(tables.fact_kind[fid], tables.values[version]) == tables.values[tables.fact_value[fid]]
+    return as_seen(tables.fact_kind[fid], tables.values[version]) == tables.values[tables.fact_value[fid]]
 
 
 def _looks(
@@ -130,7 +131,7 @@ def _looks(
         there = written.get(pid)
         if there is not None:
             kind = EXISTS if there[0] != NO_VALUE else ABSENT
-            entry.add(tables.fact(kind, pid, tables.value(project(EXISTS, tables.values[there[0]]))))
+            entry.add(tables.fact(kind, pid, tables.value(as_seen(EXISTS, tables.values[there[0]]))))
         elif pid not in read:
             entry.add(_looked_at(pid, account, tree, disk))
 

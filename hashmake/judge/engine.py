@@ -18,13 +18,16 @@ from hashmake.judge.projector import Projector, Table
 from hashmake.judge.running import Below, Line, Running
 from hashmake.judge.tree import Tree
 from hashmake.judge.verdict import FORCED, NEVER_RAN, PRINTS, Reason, judge_inputs, judge_kind, judge_outputs
-from hashmake.model import environment as steps
+from hashmake.model import letters, shelltext, variables
+from hashmake.model.environment import Environment, searchable
+from hashmake.model.goal import Goal
+from hashmake.model.identity import key_of
+from hashmake.model.kinds import ABSENT, CONTENT, LIST, NEVER, READ
+from hashmake.model.names import EVERY, Names, pack
 from hashmake.model.plugin import Plugin, Projection
-from hashmake.model.recording import Goal, Recording
+from hashmake.model.recording import Recording
 from hashmake.model.result import COMPOSITE, FAILED, KEPT, QUERY, RECIPE, ROOT, SAYS, SHELL, UNSEEN, Result, ResultId
-from hashmake.model.selection import EVERY, Names, pack
-from hashmake.model.tables import ABSENT, CONTENT, LIST, NEVER, NO_VALUE, READ, FactId, PathId, ValueId
-from hashmake.run import trace
+from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
 from hashmake.run.trace import TraceFile
 
 EVERY_NAME: Names = frozenset({EVERY})
@@ -112,18 +115,18 @@ class Engine:
         self._on_step = on_step
         self._accountant = Accountant(tree, disk, own_directory, self._in_flight)
         self._projector = Projector(recording, tree, disk, [Table(path, p, disk) for path, p in tables])
-        self._environments: dict[bytes, steps.Environment] = {}
+        self._environments: dict[bytes, Environment] = {}
         self._lookups = Lookups(tree)
         self._names = MakeNames(recording, tree, disk)
         self._env_holds: dict[tuple[int, int, bytes], bytes | None] = {}
         self._unsaved: list[Result] = []
         # What make itself asked for in this build, and for which a record was believed: a command is run again only in
         # these words and with this environment, never in those of a record.
-        self._asked: dict[ResultId, tuple[list[bytes], steps.Environment]] = {}
+        self._asked: dict[ResultId, tuple[list[bytes], Environment]] = {}
         self._skipped_makes: list[Result] = []
         self._ran_now: set[ResultId] = set()
         # Recipes that are being gone through: their lines that only print, as yet skipped; those of which a line ran.
-        self._quiet: dict[tuple[int, int], list[tuple[Result, steps.Environment, bytes]]] = {}
+        self._quiet: dict[tuple[int, int], list[tuple[Result, Environment, bytes]]] = {}
         self._at_work: set[tuple[int, int]] = set()
         self._led_on: set[PathId] = set()  # whose later versions are being looked into
         self._removed: set[PathId] = set()  # taken over from another goal, and not there
@@ -132,13 +135,11 @@ class Engine:
 
     # -- asking ---------------------------------------------------------------------------------------------------
 
-    def environment(self, block: bytes) -> steps.Environment:
+    def environment(self, block: bytes) -> Environment:
         """The environment of this NUL-joined block, parsed once."""
         found = self._environments.get(block)
         if found is None:
-            found = steps.Environment(
-                len(self._environments), block.split(b"\0"), self.library, self._plugin.meaningless
-            )
+            found = Environment(len(self._environments), block.split(b"\0"), self.library, self._plugin.meaningless)
             self._environments[block] = found
         return found
 
@@ -154,7 +155,7 @@ class Engine:
             self.take_in(above)
         captured = kind == RECIPE and self.is_read(parent)
         environment = self.environment(block)
-        key = steps.key_of(kind, cwd, self._plugin.normal_argv(argv))
+        key = key_of(kind, cwd, self._plugin.normal_argv(argv))
         forced = self.forced or key in self.again
         reason: Reason | None = FORCED if forced else None
         latest: Result | None = None
@@ -183,7 +184,7 @@ class Engine:
         self._begin_line(running, line)
         return running
 
-    def _believe(self, candidate: Result, environment: steps.Environment, above: Running | None) -> None:
+    def _believe(self, candidate: Result, environment: Environment, above: Running | None) -> None:
         """A step is current: it is skipped."""
         if candidate.flags & COMPOSITE:
             self._skipped_makes.append(candidate)
@@ -200,7 +201,7 @@ class Engine:
         """Whether a line that only prints belongs to a recipe of which another line has run."""
         return line is not None and line.recipe in self._at_work and _only_prints(candidate)
 
-    def _print_now(self, result: Result, environment: steps.Environment, echo: bytes) -> Running:
+    def _print_now(self, result: Result, environment: Environment, echo: bytes) -> Running:
         """Start a line that was skipped, for what it prints: a later line of its recipe runs."""
         argv = self._asked[result.id][0]
         cwd = self.tree.tables.paths[result.cwd]
@@ -229,7 +230,7 @@ class Engine:
         key: bytes,
         cwd: bytes,
         argv: list[bytes],
-        environment: steps.Environment,
+        environment: Environment,
         above: Running | None,
         latest: Result | None = None,
     ) -> Running:
@@ -284,7 +285,7 @@ class Engine:
         read = {f for f in tables.facts_on.get(pid, ()) if tables.fact_kind[f] == READ}
         return any(r.account.make and not read.isdisjoint(r.account.facts) for r in self.running.values())
 
-    def judge(self, candidate: Result, environment: steps.Environment, cwd: bytes) -> Reason | None:
+    def judge(self, candidate: Result, environment: Environment, cwd: bytes) -> Reason | None:
         """Why a recorded step is not current, asked for in this environment; None: it is."""
         reason = judge_kind(candidate) or self._judge_seeds(candidate)
         reason = reason or self._judge_environment(candidate, environment, cwd)
@@ -300,7 +301,7 @@ class Engine:
                 return Reason("Seeded", self.tree.tables.paths[pid])
         return None
 
-    def _judge_environment(self, candidate: Result, environment: steps.Environment, cwd: bytes) -> Reason | None:
+    def _judge_environment(self, candidate: Result, environment: Environment, cwd: bytes) -> Reason | None:
         if not candidate.env:
             return None
         memo = (candidate.env, environment.id, cwd)
@@ -316,7 +317,7 @@ class Engine:
             return Reason("VariableChanged", b"PATH", old, new)
         if name is None:
             return None
-        if name == steps.WHOLE:
+        if name == variables.WHOLE:
             before = self.environment(self.recording.env_blocks.all[candidate.full_env])
             name = environment.first_changed(before)
             old = before.variables.get(name, b"")
@@ -324,7 +325,7 @@ class Engine:
             old = next((f[len(name) + 1 :] for f in facts.split(b"\0") if f.startswith(name + b"=")), b"")
         return Reason("VariableChanged", name, old, environment.variables.get(name, b""))
 
-    def _judge_make(self, candidate: Result, facts: bytes, environment: steps.Environment, cwd: bytes) -> Reason | None:
+    def _judge_make(self, candidate: Result, facts: bytes, environment: Environment, cwd: bytes) -> Reason | None:
         number, _, known = facts[1:].partition(b"=")
         names = self.recording.env_sets.all[int(number)]
         if environment.chosen(names, cwd).hex().encode() == known:
@@ -334,15 +335,15 @@ class Engine:
         old, new = (e.variables.get(name, b"") for e in (before, environment))
         return Reason("VariableChanged", name, old, new)
 
-    def _leads_elsewhere(self, facts: bytes, environment: steps.Environment) -> bool:
+    def _leads_elsewhere(self, facts: bytes, environment: Environment) -> bool:
         """Whether one of the programs that were searched for is another one along PATH as it is now."""
         searches = environment.searches(facts)
         if searches is None:
             return False
         here = environment.variables.get(b"PATH", b"")
-        return not (steps.searchable(here) and self._lookups.agree(searches[1], searches[0], here))
+        return not (searchable(here) and self._lookups.agree(searches[1], searches[0], here))
 
-    def _searched_anew(self, candidate: Result, environment: steps.Environment, above: Running | None) -> None:
+    def _searched_anew(self, candidate: Result, environment: Environment, above: Running | None) -> None:
         """A step is current along another PATH than it ran with: where that found nothing is a fact of this build."""
         searches = environment.searches(self.recording.env_sets.all[candidate.env]) if candidate.env else None
         if searches is not None and above is not None:
@@ -488,7 +489,7 @@ class Engine:
         for other in self.running.values():
             if other.account is not account and not other.account.make:
                 for record in TraceFile(other.trace.path).so_far():
-                    if record[:1] in (trace.WRITE, trace.MOVEDIR_TO):
+                    if record[:1] in (letters.WRITE, letters.MOVEDIR_TO):
                         paths.add(record[1:])
         return paths
 
@@ -554,8 +555,8 @@ class Engine:
             return []
         tree, ids = self.tree, self.tree.tables.path_ids
         records = TraceFile(running.trace.path).so_far()
-        own = {record[1:] for record in records if record[:1] == trace.WRITE}
-        missed = {ids[r[1:]] for r in records if r[:1] == trace.ABSENT and r[1:] in ids and r[1:] not in own}
+        own = {record[1:] for record in records if record[:1] == letters.WRITE}
+        missed = {ids[r[1:]] for r in records if r[:1] == letters.ABSENT and r[1:] in ids and r[1:] not in own}
         return sorted(p for p in missed & self.goal.products if p not in tree.made_at and tree.state.get(p) == NO_VALUE)
 
     def try_again(self, running: Running, code: int, wall_us: int, made: PathId) -> Running:
@@ -637,25 +638,25 @@ class Engine:
             self.root_names = EVERY_NAME if self._plugin.names_any else self._names.of(account, result)
         elif account.make:
             if account.shell:
-                names |= steps.SHELL_READS
+                names |= variables.SHELL_READS
             named = EVERY_NAME if self._plugin.names_any else self._names.of(account, result)
             result.env = self.recording.env_sets.number(self._facts_of_make(environment, named, running.cwd))
         else:
             if account.shell:
-                names |= steps.SHELL_READS
-            names |= steps.LIBC_READS
+                names |= variables.SHELL_READS
+            names |= variables.LIBC_READS
             path = environment.variables.get(b"PATH", b"")
-            searched = self._lookups.searched(account.facts, path) if steps.WHOLE not in names else []
+            searched = self._lookups.searched(account.facts, path) if variables.WHOLE not in names else []
             result.env = self.recording.env_sets.number(environment.facts(names, running.cwd, searched))
         result.full_env = self.recording.env_blocks.number(environment.block)
 
-    def _facts_of_make(self, environment: steps.Environment, names: Names, cwd: bytes) -> bytes:
+    def _facts_of_make(self, environment: Environment, names: Names, cwd: bytes) -> bytes:
         """As Environment.facts, for a step that depends on all variables that a make in it can name.
 
         Their digest stands behind the number of the set of names.
         """
         if EVERY in names:
-            return environment.facts({steps.WHOLE}, cwd)
+            return environment.facts({variables.WHOLE}, cwd)
         packed = pack(names)
         return b"\2%d=" % self.recording.env_sets.number(packed) + environment.chosen(packed, cwd).hex().encode()
 
@@ -788,4 +789,4 @@ class Engine:
 def _only_prints(result: Result) -> bool:
     """Whether all that a recipe line does is to print, or to look at something and to fail."""
     made = result.outs or result.flags & COMPOSITE
-    return result.kind == RECIPE and not made and steps.only_prints(result.argv)
+    return result.kind == RECIPE and not made and shelltext.only_prints(result.argv)

@@ -8,7 +8,8 @@ import os
 from collections.abc import Iterable
 
 from hashmake.judge.tree import Tree
-from hashmake.model.tables import ABSENT, NO_VALUE, FactId
+from hashmake.model.kinds import ABSENT
+from hashmake.model.tables import NO_VALUE, FactId
 
 
 class Lookups:

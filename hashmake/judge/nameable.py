@@ -1,15 +1,16 @@
 """Which variables of its environment a make can name: those in the texts that it read, and those of its steps."""
 
 from hashmake.disk.disk import Disk
+from hashmake.disk.reading import open_plain
 from hashmake.judge.account import Account
 from hashmake.judge.tree import Tree
-from hashmake.model import environment as steps
-from hashmake.model.digest import open_plain
+from hashmake.model import variables
+from hashmake.model.kinds import READ
 from hashmake.model.makenames import names_in
+from hashmake.model.names import EVERY, Names, unpack
 from hashmake.model.recording import Recording
 from hashmake.model.result import Result, ResultId
-from hashmake.model.selection import EVERY, Names, unpack
-from hashmake.model.tables import READ, PathId, ValueId
+from hashmake.model.tables import PathId, ValueId
 
 _LARGEST = 1 << 22  # bytes of a text that is looked into
 _FOUND = b"M"  # the kind of these findings in the recording
@@ -27,7 +28,7 @@ class MakeNames:
 
     def of(self, account: Account, result: Result) -> Names:
         """The names for a step in which make ran, with this account and these steps below."""
-        if steps.WHOLE in account.names or steps.EXPRESSIONS in account.names:
+        if variables.WHOLE in account.names or variables.EXPRESSIONS in account.names:
             return _ALL
         found = set(account.names)
         for number in result.kids:

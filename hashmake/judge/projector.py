@@ -9,14 +9,16 @@ it; "PREFIX*" stands for all names that begin so, with the digest of their entri
 from collections.abc import Iterator
 from posixpath import dirname
 
+from hashmake.disk import reading
 from hashmake.disk.disk import Disk
 from hashmake.judge.account import Account
 from hashmake.judge.running import Running
 from hashmake.judge.tree import Tree
 from hashmake.model import digest
+from hashmake.model.kinds import NAME, READ
 from hashmake.model.plugin import Projection
 from hashmake.model.recording import Recording, Seed
-from hashmake.model.tables import NAME, NO_VALUE, READ, FactId, PathId, ValueId
+from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
 
 _LARGEST = 32 << 20  # of a file that is looked through for names
 
@@ -63,7 +65,7 @@ def read_version(disk: Disk, path: bytes, version: bytes) -> bytes | None:
     if int.from_bytes(version[2:10], "little") > _LARGEST or disk.content(path) != version:
         return None
     try:
-        with digest.open_plain(path) as file:
+        with reading.open_plain(path) as file:
             data = file.read()
     except OSError:
         return None

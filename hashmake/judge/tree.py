@@ -10,22 +10,8 @@ from posixpath import dirname
 from typing import Protocol
 
 from hashmake.model import digest
-from hashmake.model.tables import (
-    ABSENT,
-    ACCESS,
-    EXISTS,
-    LIST,
-    LSTAT,
-    NAME,
-    NEVER,
-    NO_VALUE,
-    READ,
-    FactId,
-    PathId,
-    Tables,
-    ValueId,
-    project,
-)
+from hashmake.model.kinds import ABSENT, ACCESS, EXISTS, LIST, LSTAT, NAME, NEVER, READ, as_seen
+from hashmake.model.tables import NO_VALUE, FactId, PathId, Tables, ValueId
 
 
 class DiskLike(Protocol):
@@ -224,7 +210,7 @@ class Tree:
             return self.listing(pid)
         version = self.state.get(pid)
         if version is not None:
-            return project(kind, self.tables.values[version])
+            return as_seen(kind, self.tables.values[version])
         path = self.tables.paths[pid]
         disk = self.disk
         if kind == READ:

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from hashmake.judge.tree import Tree
 from hashmake.model import digest
+from hashmake.model.kinds import ABSENT, LIST, NAME, NEVER, READ
 from hashmake.model.result import FAILED, UNSEEN, Result
-from hashmake.model.tables import ABSENT, LIST, NAME, NEVER, READ, FactId, PathId, ValueId
+from hashmake.model.tables import FactId, PathId, ValueId
 
 
 class Reason:

@@ -1,7 +1,5 @@
 """make's command line, read only as far as hashmake must understand it; nothing is changed in it."""
 
-import os
-
 # Options with an argument that may be the next word (GNU make 4.3, main.c; 4.4 adds --shuffle, always with "=").
 _TAKES_WORD = frozenset("C f I o W E".split())
 _LONG_TAKES_WORD = frozenset(
@@ -193,25 +191,3 @@ class MakeArguments:
             if name_of(word) == name:
                 return word.partition("=")[2]
         return None
-
-    def directory(self, start: str) -> str:
-        """The directory make runs in, as an absolute physical path."""
-        return os.path.realpath(os.path.join(start, *self.directories))
-
-    def output_directory(self, start: str, environ: dict[str, str], modules: bool = False) -> str:
-        """Where products go: O= (or KBUILD_OUTPUT) below the directory make runs in, else that directory.
-
-        modules  the tree also builds modules that lie elsewhere: M= (or KBUILD_EXTMOD) says where
-        """
-        where = self.directory(start)
-        module = self.variable("M") or self.variable("KBUILD_EXTMOD") or environ.get("KBUILD_EXTMOD")
-        if modules and module:
-            return os.path.realpath(os.path.join(where, module))
-        return self.tree_directory(where, environ)
-
-    def tree_directory(self, where: str, environ: dict[str, str]) -> str:
-        """As output_directory, for the tree itself: where its configuration lies."""
-        out = self.variable("O")
-        if out is None:
-            out = environ.get("KBUILD_OUTPUT", "") if os.path.exists(os.path.join(where, "Kbuild")) else ""
-        return os.path.realpath(os.path.join(where, out)) if out else where

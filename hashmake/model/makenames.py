@@ -11,7 +11,7 @@ A set of names is a frozenset of NAME, `PREFIX*SUFFIX` for computed ones, and EV
 import re
 from collections.abc import Iterable
 
-from hashmake.model.selection import EVERY, Names
+from hashmake.model.names import EVERY, Names
 
 _ALL: Names = frozenset({EVERY})
 

@@ -70,7 +70,7 @@ class Plugin(Protocol):
         """Products of plain make that can't be what a clean build makes: they are not to be taken as they are."""
 
 
-class Plain:
+class AnyProject:
     """Any make project: every word counts."""
 
     always_make = True

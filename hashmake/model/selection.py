@@ -1,12 +1,6 @@
-"""Which variables of an environment a make can name: the set of names, and the choice by it. Pure.
+"""Which variables of an environment count for a make: those in a set of names. Every null build passes through here."""
 
-A set of names is a frozenset of NAME, `PREFIX*SUFFIX` for computed ones (makenames.py), and EVERY. Imports next to
-nothing, because every null build passes through here.
-"""
-
-Names = frozenset[bytes]
-
-EVERY = b"*"  # any name: nothing can be left out
+from hashmake.model.names import EVERY, Names
 
 # What make itself looks up, and what its built-in rules and variables name (make -p).
 BUILT_IN: Names = frozenset(
@@ -62,13 +56,3 @@ class Selection:
             if EVERY in more:
                 return dict(variables)
             selection = Selection(more)
-
-
-def pack(names: Names) -> bytes:
-    """To bytes."""
-    return EVERY if EVERY in names else b"\0".join(sorted(names))
-
-
-def unpack(data: bytes) -> Names:
-    """From bytes."""
-    return frozenset(data.split(b"\0")) if data else frozenset()

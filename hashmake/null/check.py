@@ -1,22 +1,17 @@
-"""The null build: is everything as the last complete build left it? Nothing but digests, and next to no imports.
-
-A manifest is made at the end of a complete build: every input and every product with its version, what must be absent,
-what must be listed how. Layout: nine lists (see database.py for "list"): paths to read, their versions; paths to look
-at, what the look must see; paths to find absent; directories to list, the names expected, and the names of products in
-them, to be left out (names joined by NUL, one string a directory); the goals, for what is said; paths that were only
-looked at, their versions, and the signatures that save reading them (disk.py; empty: none).
-"""
+"""The null build: is everything as the last complete build left it? Nothing but digests, and next to no imports."""
 
 import _thread
 import os
 from collections.abc import Callable
 
-from hashmake.disk.disk import STATE_NAME, host_fact, unchanged
+from hashmake.disk import reading
+from hashmake.disk.disk import STATE_NAME
+from hashmake.disk.host import host_fact
+from hashmake.disk.signature import unchanged
 from hashmake.model import digest
+from hashmake.null.manifest import Manifest
 
-Lists = list[bytes]
 _LARGE = 1 << 20
-Manifest = tuple[Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists]
 
 
 def first_difference(manifest: Manifest) -> bytes | None:
@@ -44,7 +39,7 @@ def first_difference(manifest: Manifest) -> bytes | None:
 
 def _first_other_content(paths: list[bytes], versions: list[bytes]) -> bytes | None:
     """Large files (compilers and their libraries) are most of the bytes; a second thread begins with them."""
-    of_file = digest.of_file
+    of_file = reading.of_file
     large: list[tuple[int, bytes, bytes]] = []
     differ: list[bytes] = []
 
@@ -95,17 +90,17 @@ def _looks_like(path: bytes, version: bytes) -> bool:
             os.stat(path)
             return True
         if kind == b"A":
-            return digest.access(digest.head_of(os.stat(path))) == expected
+            return digest.access(reading.head_of(os.stat(path))) == expected
         if kind == b"T":
-            return digest.head_of(os.stat(path)) == expected
+            return reading.head_of(os.stat(path)) == expected
     except OSError:
         return False
-    return digest.head(digest.of_path(path)[0] if expected[:1] == b"L" else _own_head(path)) == expected
+    return digest.head(reading.of_path(path)[0] if expected[:1] == b"L" else _own_head(path)) == expected
 
 
 def _own_head(path: bytes) -> bytes:
     try:
-        return digest.head_of(os.lstat(path))
+        return reading.head_of(os.lstat(path))
     except OSError:
         return digest.ABSENT
 

@@ -1,52 +1,16 @@
-"""The status line on a terminal, one closing line elsewhere, nothing with -s."""
+"""The status line on a terminal."""
 
 import os
 import re
 import sys
 import time
-from typing import Protocol as Interface
 
 from hashmake.judge.engine import Engine
 from hashmake.judge.running import Running
+from hashmake.progress.plain import Plain
 
 _REFRESH_S = 0.1
 _SETTLE_S = 0.3  # a build that is over by then shows nothing
-
-
-class Progress(Interface):
-    """What a build tells the one who watches."""
-
-    def step(self, running: Running, /) -> None: ...  # noqa: D102  # a step starts
-
-    def close(self, engine: Engine, code: int, /) -> None: ...  # noqa: D102  # the build has ended
-
-
-class Silent:
-    """-s, and hmake away from a terminal."""
-
-    def step(self, _running: Running, /) -> None:
-        """Nothing."""
-
-    def close(self, _engine: Engine, _code: int, /) -> None:
-        """Nothing."""
-
-
-class Plain:
-    """Not a terminal: one closing line."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-
-    def step(self, _running: Running, /) -> None:
-        """Nothing: make's own output says it."""
-
-    def close(self, engine: Engine, _code: int, /) -> None:
-        """What ran."""
-        c = engine.counts
-        wall = time.monotonic() - self._began
-        failed = f", {c.failed} failed" if c.failed else ""
-        sys.stderr.write(f"hashmake: {c.run} steps ran{failed}, {c.skipped} were current, {wall:.1f} s\n")
-        sys.stderr.flush()
 
 
 class Live(Plain):
@@ -124,13 +88,3 @@ def short(running: Running) -> str:
         words = _WORD.findall(text)
         line = names[-1] if names else b" ".join(words[:1] + words[-1:] if len(words) > 1 else words)
     return " ".join(line.decode("utf-8", "replace").split())
-
-
-def for_build(silent: bool, drop_in: bool, known: int) -> Progress:
-    """The display that fits standard error."""
-    terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("CI")
-    if silent and not (drop_in and terminal):
-        return Silent()
-    if terminal:
-        return Live(known, closing=not drop_in)
-    return Plain()

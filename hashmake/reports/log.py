@@ -8,7 +8,7 @@ from typing import Any
 
 from hashmake.judge.engine import Engine, Ran
 from hashmake.judge.verdict import Reason, describe
-from hashmake.state.database import U32
+from hashmake.model.packing import U32
 
 
 def as_json(build: int, words: list[str], code: int, engine: Engine, began: float) -> Iterator[bytes]:

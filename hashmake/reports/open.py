@@ -9,7 +9,8 @@ from hashmake.errors import Damaged, UserError
 from hashmake.model.recording import Recording
 from hashmake.reports.log import of_null
 from hashmake.state.archive import Archive
-from hashmake.state.database import Database, last_null
+from hashmake.state.database import Database
+from hashmake.state.nulllog import last_null
 
 
 def open_database(state: str) -> Database:

@@ -10,9 +10,11 @@ from hashmake.judge.tree import Tree
 from hashmake.judge.verdict import describe
 from hashmake.kbuild.plugin import Kbuild
 from hashmake.model.environment import Environment
-from hashmake.model.recording import Goal, Recording
+from hashmake.model.goal import Goal
+from hashmake.model.kinds import KIND_NAMES, NAME
+from hashmake.model.recording import Recording
 from hashmake.model.result import Result
-from hashmake.model.tables import KIND_NAMES, NAME, NO_VALUE, PathId
+from hashmake.model.tables import NO_VALUE, PathId
 from hashmake.reports.log import command_text
 from hashmake.reports.open import decode, load
 

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from hashmake.errors import Protocol
+from hashmake.errors import NotUnderstood
 from hashmake.judge.engine import Engine
 from hashmake.judge.running import Line, Running
 from hashmake.model.result import RECIPE, SHELL, Result
@@ -285,7 +285,7 @@ class Supervisor:
         connection.buffer = connection.buffer + data if connection.buffer else data
         try:
             self._messages(connection)
-        except Protocol:
+        except NotUnderstood:
             # Whoever it is, it speaks another language. If it ran a step, that step is not known to have ended well.
             self._closed(connection)
 
@@ -294,7 +294,7 @@ class Supervisor:
         while len(buffer) >= 5:
             length = LENGTH.unpack_from(buffer)[0]
             if not 0 < length <= _MESSAGE_MAX:
-                raise Protocol("length")
+                raise NotUnderstood("length")
             if len(buffer) < 4 + length:
                 break
             connection.buffer = b""
@@ -330,7 +330,7 @@ class Supervisor:
             self._engine.no_rule(payload[4:])
             _send(connection.sock, _ACK_MESSAGE)
         else:
-            raise Protocol("kind")
+            raise NotUnderstood("kind")
 
     # -- messages -------------------------------------------------------------------------------------------------
 
@@ -338,7 +338,7 @@ class Supervisor:
         kind, parent, _pid, _umask, argc, recipe, later = _head(ASK_HEAD, payload)
         echo, *strings = payload[ASK_HEAD.size :].split(b"\0", min(argc, len(payload)) + 3)
         if len(strings) != argc + 3 or strings[0][:1] != b"/" or connection.running is not None:
-            raise Protocol("ask")
+            raise NotUnderstood("ask")
         cwd, argv, block = strings[0], strings[1 : argc + 2], strings[argc + 2]
         rerun = self._rerun_of(block)
         if rerun is not None:
@@ -374,7 +374,7 @@ class Supervisor:
         running = connection.running
         status, cpu_us, peak_kb = _head(DONE_HEAD, payload)
         if running is None or status > 0xFFFF or not (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
-            raise Protocol("done")
+            raise NotUnderstood("done")
         running.cpu_us, running.peak_kb = cpu_us, peak_kb
         stdout = payload[DONE_HEAD.size :]
         code = os.waitstatus_to_exitcode(status)
@@ -512,7 +512,7 @@ class Supervisor:
 def _head(form: struct.Struct, payload: bytes) -> tuple[int, ...]:
     """The numbers with which a message begins."""
     if len(payload) < form.size:
-        raise Protocol("length")
+        raise NotUnderstood("length")
     return form.unpack_from(payload)
 
 

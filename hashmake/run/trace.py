@@ -3,38 +3,12 @@
 import os
 import struct
 
+from hashmake.model.letters import BEGUN
+
 VERSION = 10
 MAGIC = 0x52544D48
 HEADER = struct.Struct("<IIQQIII20x")
 LOST, TIMES, KEEP = 1, 2, 8
-
-READ = b"r"
-ABSENT = b"n"
-STAT = b"s"
-LSTAT = b"l"
-ACCESS = b"a"
-LOOK = b"k"
-LIST = b"d"
-ENTRY = b"e"
-LISTED = b"f"
-WRITE = b"w"
-BEGUN = b"+"
-OVER = b"."
-REMOVE = b"u"
-MAKE_REMOVED = b"U"
-MOVEDIR = b"m"
-MOVEDIR_TO = b"M"
-TOUCH = b"t"
-CHMOD = b"c"
-GETENV = b"g"
-ENVIRON = b"G"
-SCRIPT = b"S"
-TEXT = b"C"
-HOST = b"v"
-MAKE = b"P"
-GOAL = b"D"
-READER = b"B"
-UNSEEN = b"!"
 
 
 class TraceFile:

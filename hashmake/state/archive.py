@@ -6,11 +6,13 @@ import zlib
 from array import array
 
 from hashmake.errors import Damaged
-from hashmake.model.recording import Goal, Recording, Seed
+from hashmake.model.goal import Goal
+from hashmake.model.packing import U32, pack_list, unpack_list
+from hashmake.model.recording import Recording, Seed
 from hashmake.model.result import Result, ResultId
 from hashmake.model.tables import PathId, ValueId
 from hashmake.state import roll
-from hashmake.state.database import BE, STATE, U32, Database, pack_list, unpack_list
+from hashmake.state.database import BE, STATE, Database
 
 
 class Archive:

@@ -11,7 +11,8 @@ from array import array
 from collections.abc import Iterable
 
 from hashmake.errors import Damaged, StateUnusable
-from hashmake.model.recording import Goal, Recording
+from hashmake.model.goal import Goal
+from hashmake.model.recording import Recording
 from hashmake.model.result import COMPOSITE, FAILED, Result, ResultId
 from hashmake.model.tables import FactId, PathId, ValueId
 from hashmake.state.archive import Archive

@@ -8,8 +8,8 @@ import sys
 import time
 from typing import BinaryIO
 
+from hashmake.disk import reading
 from hashmake.errors import StateUnusable, UserError
-from hashmake.model import digest
 
 NAME = ".hashmake"
 _TRIES = 100  # to make a directory that other builds make and remove
@@ -236,7 +236,7 @@ class StateDirectory:
         """Whether the database is, byte for byte, what the last build left."""
         try:
             with open(self._seal, "rb") as seal:
-                return seal.read() == digest.of_file(os.fsencode(os.path.join(self.database, "data.mdb")))[0]
+                return seal.read() == reading.of_file(os.fsencode(os.path.join(self.database, "data.mdb")))[0]
         except OSError:
             return False
 
@@ -244,7 +244,7 @@ class StateDirectory:
         """The build ended in order and the database is closed."""
         try:
             with private(self._seal) as seal:
-                seal.write(digest.of_file(os.fsencode(os.path.join(self.database, "data.mdb")))[0])
+                seal.write(reading.of_file(os.fsencode(os.path.join(self.database, "data.mdb")))[0])
         except OSError:
             pass  # the next build then looks at every record first
 

@@ -8,7 +8,7 @@ have been given back ("-") since the last build, each with its letter, ended by 
 import os
 import shutil
 
-from hashmake.model import digest
+from hashmake.disk import reading
 from hashmake.state.directory import private
 
 _PLUS, _MINUS = b"+", b"-"
@@ -79,7 +79,7 @@ class Keeper:
         """Paths that do not hold any more what was copied, with their copies; the other copies are removed."""
         lost = []
         for path, (copy, version) in sorted(self._copies.items()):
-            if digest.of_path(path)[0] != version:
+            if reading.of_path(path)[0] != version:
                 lost.append((path, copy))
                 continue
             try:

@@ -12,9 +12,10 @@ import time
 
 from hashmake.disk.disk import Disk
 from hashmake.errors import Damaged, StateUnusable
+from hashmake.model import letters
 from hashmake.model.recording import Recording
 from hashmake.model.tables import NO_VALUE
-from hashmake.run import strays, trace
+from hashmake.run import strays
 from hashmake.run.trace import TraceFile
 from hashmake.state.archive import Archive
 from hashmake.state.database import Database
@@ -24,7 +25,7 @@ _NAME = re.compile(r"hashmake-\d+-[0-9a-f]{12}")
 _LONGEST = 70  # bytes: a socket's name has room for 107
 _YOUNG_S = 3600
 _ROOM = 32 << 20  # the view of a small build takes 8 MB, each step that runs 64 kB
-_WRITES = (trace.WRITE, trace.MOVEDIR_TO, trace.BEGUN)
+_WRITES = (letters.WRITE, letters.MOVEDIR_TO, letters.BEGUN)
 
 
 def boot_id() -> str:
@@ -181,7 +182,7 @@ def _written(path: bytes) -> dict[bytes, bool]:
     found: dict[bytes, bool] = {}
     missed = set()
     for record in TraceFile(path).remains():
-        if record[:1] == trace.ABSENT:
+        if record[:1] == letters.ABSENT:
             missed.add(record[1:])
         elif record[:1] in _WRITES:
             found.setdefault(record[1:], record[1:] in missed)

@@ -8,9 +8,10 @@ Pure: knows results, not files.
 
 from hashmake.judge.verdict import Reason
 from hashmake.model import digest
+from hashmake.model.kinds import ABSENT, ACCESS, LIST, LSTAT, NAME, NEVER, READ, STAT, as_seen
 from hashmake.model.recording import Recording
 from hashmake.model.result import COMPOSITE, FAILED, SHELL, Result, ResultId
-from hashmake.model.tables import ABSENT, ACCESS, LIST, LSTAT, NAME, NEVER, READ, STAT, PathId, ValueId, project
+from hashmake.model.tables import PathId, ValueId
 
 _STAT_LIKE = (STAT, ACCESS)
 _CONTENT = (READ, STAT)
@@ -243,9 +244,9 @@ class Comparison:
         elif kind == other:
             clash = old != new
         elif kind in _CONTENT and other in _STAT_LIKE:
-            clash = project(other, before) != now
+            clash = as_seen(other, before) != now
         elif other in _CONTENT and kind in _STAT_LIKE:
-            clash = project(kind, now) != before
+            clash = as_seen(kind, now) != before
         else:
             clash = False
         return Reason("ReadChanged", self._tables.paths[pid], before, now) if clash else None
@@ -302,5 +303,5 @@ class Comparison:
         if pid not in self._versions or pid not in self._made_again or reason.kind == "Unseen":
             return False
         versions = {self._tables.values[v] for v in self._versions[pid]}
-        projected = {project(kind, v) for v in versions for kind in (READ, LSTAT, STAT, ACCESS)}
+        projected = {as_seen(kind, v) for v in versions for kind in (READ, LSTAT, STAT, ACCESS)}
         return reason.old in (digest.ABSENT, b"E") or reason.old in projected

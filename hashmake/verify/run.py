@@ -16,19 +16,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hashmake.build import begin as build
-from hashmake.build.begin import Request
 from hashmake.build.evaluate import evaluate
+from hashmake.disk import reading
 from hashmake.disk.disk import Disk
 from hashmake.errors import UserError
 from hashmake.judge.running import Running
 from hashmake.judge.verdict import Reason, describe
 from hashmake.model import digest
-from hashmake.model.recording import Goal, Recording
+from hashmake.model.goal import Goal
+from hashmake.model.recording import Recording
 from hashmake.model.result import COMPOSITE, SHELL, ResultId
 from hashmake.model.tables import NO_VALUE, PathId, ValueId
-from hashmake.progress.live import Silent
+from hashmake.progress.plain import Silent
 from hashmake.reports.log import command_text
 from hashmake.reports.open import load
+from hashmake.request import Request
 from hashmake.state.directory import StateDirectory
 from hashmake.verify import difference, namespace
 from hashmake.verify.compare import Comparison, Differing, Findings, Step, does_something, steps_of
@@ -404,7 +406,7 @@ class _Inside:
         cover = self._cover_of(path)
         if cover is not None:
             real = b"/proc/self/fd/%d/" % cover.real + path[len(os.fsencode(cover.directory)) + 1 :]
-            if [digest.of_path(p)[0] for p in (real, path)] == versions:
+            if [reading.of_path(p)[0] for p in (real, path)] == versions:
                 return {"path": _text(path), **difference.of_paths(real, path)}
         return {"path": _text(path), **difference.of_versions(versions[0], versions[1])}
 

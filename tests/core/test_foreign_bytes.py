@@ -16,7 +16,8 @@ from hashmake.disk.disk import Disk
 from hashmake.judge.account import Account, Accountant
 from hashmake.judge.engine import Engine
 from hashmake.judge.tree import Tree
-from hashmake.model.plugin import Plain
+from hashmake.model import letters
+from hashmake.model.plugin import AnyProject
 from hashmake.model.result import ROOT
 from hashmake.model.tables import Tables
 from hashmake.run import supervisor, trace
@@ -122,7 +123,7 @@ def test_a_whole_trace_is_not_lost(records: list[bytes]) -> None:
 @given(RECORDS, PATHS, RECORDS)
 def test_a_call_that_never_ended_is_a_lost_trace(before: list[bytes], path: bytes, after: list[bytes]) -> None:
     """Nobody knows what it did; what came before it is read."""
-    records, lost = read(whole([*before, trace.BEGUN + path, *after]))
+    records, lost = read(whole([*before, letters.BEGUN + path, *after]))
     assert records[: len(before)] == before
     assert lost
 
@@ -151,7 +152,7 @@ class Peer:
         run = os.fsencode(f"{folder}/run")
         tree = Tree(recording.tables, disk)
         self.engine = Engine(
-            recording, recording.goal(b"g" * 16), tree, disk, Plain(), run, own, (), [], b"", lambda _step: None
+            recording, recording.goal(b"g" * 16), tree, disk, AnyProject(), run, own, (), [], b"", lambda _step: None
         )
         environment = self.engine.environment(b"")
         self.root = self.engine.start(ROOT, b"k" * 16, own, [b"make"], environment, None)

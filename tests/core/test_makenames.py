@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hashmake.model.makenames import names_in
-from hashmake.model.selection import EVERY, Selection, pack, unpack
+from hashmake.model.names import EVERY, pack, unpack
+from hashmake.model.selection import Selection
 
 
 def can_name(text: bytes, name: bytes) -> bool:

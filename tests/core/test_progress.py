@@ -6,7 +6,8 @@ import pytest
 
 from hashmake.judge.account import Account
 from hashmake.judge.running import Running
-from hashmake.model.environment import Environment, never
+from hashmake.model.environment import Environment
+from hashmake.model.makeflags import never
 from hashmake.progress.live import short
 from hashmake.run.trace import TraceFile
 

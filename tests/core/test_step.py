@@ -5,15 +5,10 @@ from __future__ import annotations
 import pytest
 
 from hashmake.kbuild.plugin import Kbuild
-from hashmake.model.environment import (
-    EXPRESSIONS,
-    WHOLE,
-    Environment,
-    never,
-    normal_makeflags,
-    only_prints,
-    variables_in,
-)
+from hashmake.model.environment import Environment
+from hashmake.model.makeflags import never, normal_makeflags
+from hashmake.model.shelltext import only_prints, variables_in
+from hashmake.model.variables import EXPRESSIONS, WHOLE
 
 
 def environment(*strings: bytes) -> Environment:

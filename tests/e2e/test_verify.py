@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from hashmake.null.manifest import pack_manifest, unpack_manifest
 from hashmake.state.archive import Archive
-from hashmake.state.database import BE, Database, pack_manifest, unpack_manifest
+from hashmake.state.database import BE, Database
 from hashmake.state.directory import StateDirectory
 
 from . import tool

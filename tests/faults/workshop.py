@@ -18,7 +18,8 @@ from e2e.running import drained, members
 from e2e.snapshot import contents, differences, names
 from hashmake.errors import Damaged, StateUnusable
 from hashmake.null.check import first_difference
-from hashmake.state.database import Database, unpack_manifest
+from hashmake.null.manifest import unpack_manifest
+from hashmake.state.database import Database
 
 if TYPE_CHECKING:
     from random import Random

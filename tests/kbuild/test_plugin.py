@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hashmake.kbuild import recognise
+from hashmake.disk.reading import beginning
 from hashmake.kbuild.plugin import Kbuild
+from hashmake.kbuild.recognise import recognise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +63,7 @@ def test_an_output_directory_is_told_by_the_makefile_that_kbuild_writes_there(
 ) -> None:
     """Until Linux 5.3 a script of its own wrote it."""
     (tmp_path / "Makefile").write_text(head)
-    assert recognise(os.fsencode(tmp_path)) is known
+    assert recognise(os.fsencode(tmp_path), os.path.exists, beginning) is known
 
 
 @pytest.mark.parametrize("stamps", ["include/ksym/", "include/config/ksym/"])
