@@ -147,7 +147,7 @@ def _dry_run(request: Request) -> int:
     if not state.sealed():
         state.release()
         return plain_make(request)
-    from hashmake.build.evaluate import dry_run
+    from hashmake.build.dry import dry_run
 
     return dry_run(request)
 

@@ -3,13 +3,13 @@
 import os
 import stat
 import time
+from collections.abc import Iterator
 
 from hashmake.disk import reading
 from hashmake.disk.host import host_fact
-from hashmake.disk.signature import Signature, signature, unchanged
+from hashmake.disk.signature import Signature, changed_since, signature, unchanged
 from hashmake.model import digest
-
-STATE_NAME = b".hashmake"  # of state directories, also those of other trees: part of no listing
+from hashmake.model.names import STATE_NAME
 
 
 class Disk:
@@ -249,3 +249,56 @@ class Disk:
             return signature(os.stat(path), 0)[:40] == packed[:40]
         except OSError:
             return False
+
+    # -- what a path is, now --------------------------------------------------------------------------------------
+
+    def now_ns(self) -> int:
+        """The clock that changed_since and the others compare with."""
+        return time.time_ns()
+
+    def is_directory(self, path: bytes) -> bool:
+        """Whether a directory is there, links followed."""
+        return os.path.isdir(path)
+
+    def is_link(self, path: bytes) -> bool:
+        """Whether the path itself is a symbolic link."""
+        return os.path.islink(path)
+
+    def is_there(self, path: bytes) -> bool:
+        """Whether anything is there, a link that leads nowhere included."""
+        return os.path.lexists(path)
+
+    def is_program(self, path: bytes) -> bool:
+        """Whether a search along PATH ends here."""
+        return os.access(path, os.X_OK) and not os.path.isdir(path)
+
+    def real(self, path: bytes) -> bytes:
+        """The path without links in it."""
+        return os.path.realpath(path)
+
+    def below(self, path: bytes) -> Iterator[tuple[bytes, list[bytes], list[bytes]]]:
+        """Each directory from path down, with the names of the directories and of the other files in it."""
+        return os.walk(path)
+
+    def linked_file(self, path: bytes) -> tuple[int, int] | None:
+        """Device and inode of a file that has several names; None of any other."""
+        try:
+            st = os.lstat(path)
+        except OSError:
+            return None
+        return (st.st_dev, st.st_ino) if st.st_nlink > 1 and stat.S_ISREG(st.st_mode) else None
+
+    def touched_since(self, path: bytes, moment_ns: int) -> bool | None:
+        """Whether the status of the path itself can have changed since; None when nothing is there."""
+        try:
+            return changed_since(os.lstat(path), moment_ns)
+        except OSError:
+            return None
+
+    def read(self, path: bytes, most: int = -1) -> bytes | None:
+        """The content of a regular file, at most so many bytes of it (-1: all); None when it can't be read."""
+        try:
+            with reading.open_plain(path) as file:
+                return file.read(most)
+        except OSError:
+            return None

@@ -7,17 +7,17 @@ looking below.
 
 from array import array
 
-from hashmake.disk.disk import Disk
 from hashmake.judge.account import Account
 from hashmake.judge.running import Below, Event
 from hashmake.judge.tree import Tree
+from hashmake.judge.world import DiskLike
 from hashmake.model import digest
 from hashmake.model.kinds import ABSENT, EXISTS, LIST, NAME, NEVER, READ, as_seen
 from hashmake.model.result import COMPOSITE, FAILED, SHELL, UNSEEN, Result
 from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
 
 
-def aggregate(result: Result, events: list[Event], account: Account, tree: Tree, disk: Disk) -> None:
+def aggregate(result: Result, events: list[Event], account: Account, tree: Tree, disk: DiskLike) -> None:
     """Fill in facts, outs, kids, steps and flags of a composite's result."""
     entry: set[FactId] = set()
     seen: set[int] = set()
@@ -121,7 +121,7 @@ def _looks(
     entry: set[FactId],
     written: dict[PathId, tuple[ValueId, ValueId]],
     tree: Tree,
-    disk: Disk,
+    disk: DiskLike,
 ) -> None:
     """What make looked at: existence; with its content where no step below reads it (design.md, rule 19)."""
     tables = tree.tables
@@ -136,7 +136,7 @@ def _looks(
             entry.add(_looked_at(pid, account, tree, disk))
 
 
-def _looked_at(pid: PathId, account: Account, tree: Tree, disk: Disk) -> FactId:
+def _looked_at(pid: PathId, account: Account, tree: Tree, disk: DiskLike) -> FactId:
     tables = tree.tables
     path = tables.paths[pid]
     if pid not in tree.state:

@@ -4,10 +4,10 @@ A step that only had programs searched for depends on which file each name led t
 environment put in front of it changes nothing until there is a program in it that the step starts.
 """
 
-import os
 from collections.abc import Iterable
 
 from hashmake.judge.tree import Tree
+from hashmake.judge.world import DiskLike
 from hashmake.model.kinds import ABSENT
 from hashmake.model.tables import NO_VALUE, FactId
 
@@ -15,8 +15,9 @@ from hashmake.model.tables import NO_VALUE, FactId
 class Lookups:
     """Searches along values of PATH, in the tree as it is at this moment."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, disk: DiskLike) -> None:
         self._tree = tree
+        self._disk = disk
         self._directories: dict[bytes, list[bytes]] = {}
         self._known: dict[bytes, tuple[set[int], dict[int, bytes]]] = {}
 
@@ -24,7 +25,7 @@ class Lookups:
         """The directories that a value of PATH names, as the interposer tells places: without links."""
         found = self._directories.get(path)
         if found is None:
-            found = list(dict.fromkeys(os.path.realpath(directory) for directory in path.split(b":")))
+            found = list(dict.fromkeys(self._disk.real(directory) for directory in path.split(b":")))
             self._directories[path] = found
         return found
 
@@ -69,4 +70,4 @@ class Lookups:
         version = tree.state.get(pid) if pid is not None else None
         if version is not None:
             return version != NO_VALUE
-        return os.access(place, os.X_OK) and not os.path.isdir(place)
+        return self._disk.is_program(place)

@@ -1,9 +1,8 @@
 """Which variables of its environment a make can name: those in the texts that it read, and those of its steps."""
 
-from hashmake.disk.disk import Disk
-from hashmake.disk.reading import open_plain
 from hashmake.judge.account import Account
 from hashmake.judge.tree import Tree
+from hashmake.judge.world import DiskLike
 from hashmake.model import variables
 from hashmake.model.kinds import READ
 from hashmake.model.makenames import names_in
@@ -20,7 +19,7 @@ _ALL: Names = frozenset({EVERY})
 class MakeNames:
     """Gathers names from makefiles, each looked into once, and from the steps below."""
 
-    def __init__(self, recording: Recording, tree: Tree, disk: Disk) -> None:
+    def __init__(self, recording: Recording, tree: Tree, disk: DiskLike) -> None:
         self._recording = recording
         self._tree = tree
         self._disk = disk
@@ -73,10 +72,8 @@ class MakeNames:
     def _look(self, path: bytes, version: bytes) -> Names:
         if self._disk.content(path) != version:
             return _ALL  # make read another text than the one there is now
-        try:
-            with open_plain(path) as file:
-                text = file.read(_LARGEST + 1)
-        except OSError:
+        text = self._disk.read(path, _LARGEST + 1)
+        if text is None:
             return _ALL
         found = names_in(text) if len(text) <= _LARGEST or text.startswith(b"\x7fELF") else _ALL
         self._recording.found(_FOUND, version, found)

@@ -9,11 +9,10 @@ it; "PREFIX*" stands for all names that begin so, with the digest of their entri
 from collections.abc import Iterator
 from posixpath import dirname
 
-from hashmake.disk import reading
-from hashmake.disk.disk import Disk
 from hashmake.judge.account import Account
 from hashmake.judge.running import Running
 from hashmake.judge.tree import Tree
+from hashmake.judge.world import DiskLike
 from hashmake.model import digest
 from hashmake.model.kinds import NAME, READ
 from hashmake.model.plugin import Projection
@@ -26,7 +25,7 @@ _LARGEST = 32 << 20  # of a file that is looked through for names
 class Table:
     """One table of names: its versions, read while the disk holds them (tree.TableLike)."""
 
-    def __init__(self, path: bytes, projection: Projection, disk: Disk) -> None:
+    def __init__(self, path: bytes, projection: Projection, disk: DiskLike) -> None:
         self.path = path
         self.projection = projection
         self._disk = disk
@@ -60,16 +59,12 @@ def _entry(table: dict[bytes, bytes], name: bytes) -> bytes:
     return name if text is None else name + b"=" + text
 
 
-def read_version(disk: Disk, path: bytes, version: bytes) -> bytes | None:
+def read_version(disk: DiskLike, path: bytes, version: bytes) -> bytes | None:
     """The content of a file, if it is the one that this version names."""
     if int.from_bytes(version[2:10], "little") > _LARGEST or disk.content(path) != version:
         return None
-    try:
-        with reading.open_plain(path) as file:
-            data = file.read()
-    except OSError:
-        return None
-    return data if digest.of_bytes(data) == version[10:] else None
+    data = disk.read(path, -1)
+    return data if data is not None and digest.of_bytes(data) == version[10:] else None
 
 
 class Reading:
@@ -117,7 +112,7 @@ class Reading:
 class Projector:
     """Puts projections in the place of whole tables, in the accounts of one build's steps."""
 
-    def __init__(self, recording: Recording, tree: Tree, disk: Disk, tables: list[Table]) -> None:
+    def __init__(self, recording: Recording, tree: Tree, disk: DiskLike, tables: list[Table]) -> None:
         self.tree = tree
         self._recording = recording
         self._disk = disk

@@ -3,15 +3,15 @@
 from typing import TYPE_CHECKING
 
 from hashmake.judge.account import Account
+from hashmake.judge.world import Trace
 from hashmake.model.environment import Environment
 from hashmake.model.result import Result
 from hashmake.model.tables import PathId, ValueId
-from hashmake.run.trace import TraceFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hashmake.judge.verdict import Reason
+    from hashmake.judge.reason import Reason
 
 Write = tuple[PathId, ValueId, ValueId]  # path, version before, version after
 
@@ -101,7 +101,7 @@ class Running:
         environment: Environment,
         parent: "Running | None",
         account: Account,
-        trace: TraceFile,
+        trace: Trace,
     ) -> None:
         self.number = number
         self.key = key

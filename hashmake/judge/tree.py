@@ -9,22 +9,10 @@ from collections.abc import Callable, Container
 from posixpath import dirname
 from typing import Protocol
 
+from hashmake.judge.world import Versions
 from hashmake.model import digest
 from hashmake.model.kinds import ABSENT, ACCESS, EXISTS, LIST, LSTAT, NAME, NEVER, READ, as_seen
 from hashmake.model.tables import NO_VALUE, FactId, PathId, Tables, ValueId
-
-
-class DiskLike(Protocol):
-    """What the tree asks of the disk (disk.Disk; tests/fakes.py has the in-memory twin)."""
-
-    def content(self, path: bytes) -> bytes: ...  # noqa: D102  # described in disk.py
-    def own(self, path: bytes) -> bytes: ...  # noqa: D102
-    def head(self, path: bytes) -> bytes: ...  # noqa: D102
-    def looked(self, path: bytes) -> bytes: ...  # noqa: D102
-    def own_looked(self, path: bytes) -> bytes: ...  # noqa: D102
-    def exists(self, path: bytes) -> bool: ...  # noqa: D102
-    def names(self, path: bytes) -> list[bytes] | None: ...  # noqa: D102
-    def forget(self, path: bytes) -> None: ...  # noqa: D102
 
 
 class TableLike(Protocol):
@@ -53,7 +41,7 @@ class Tree:
     uncovered    directories that this goal's steps make, there before that because something visible lies in them
     """
 
-    def __init__(self, tables: Tables, disk: DiskLike, seq: int = 0, watcher: Watcher | None = None) -> None:
+    def __init__(self, tables: Tables, disk: Versions, seq: int = 0, watcher: Watcher | None = None) -> None:
         self.tables = tables
         self.disk = disk
         self.seq = seq

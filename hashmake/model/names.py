@@ -5,6 +5,7 @@ Imports nothing, because every null build passes through here.
 
 Names = frozenset[bytes]
 
+STATE_NAME = b".hashmake"  # of state directories, also those of other trees: part of no listing
 EVERY = b"*"  # any name: nothing can be left out
 # Carry no meaning for what a step makes (design.md, rule 5).
 MEANINGLESS = frozenset(

@@ -4,6 +4,13 @@ from collections.abc import Iterator
 from typing import Protocol
 
 
+class Files(Protocol):
+    """What a plug-in may ask of the disk (disk.Disk)."""
+
+    def read(self, path: bytes, most: int = -1) -> bytes | None: ...  # noqa: D102  # described there
+    def below(self, path: bytes) -> Iterator[tuple[bytes, list[bytes], list[bytes]]]: ...  # noqa: D102
+
+
 class StepLike(Protocol):
     """What a projection is told of a step that read one of its tables; see projector.Reading."""
 

@@ -5,10 +5,10 @@ import os
 from collections.abc import Callable
 
 from hashmake.disk import reading
-from hashmake.disk.disk import STATE_NAME
 from hashmake.disk.host import host_fact
 from hashmake.disk.signature import unchanged
 from hashmake.model import digest
+from hashmake.model.names import STATE_NAME
 from hashmake.null.manifest import Manifest
 
 _LARGE = 1 << 20

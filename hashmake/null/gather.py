@@ -2,8 +2,8 @@
 
 from posixpath import dirname
 
-from hashmake.disk.disk import Disk
-from hashmake.judge.engine import Engine
+from hashmake.judge.evaluation import Evaluation
+from hashmake.judge.world import DiskLike
 from hashmake.model.goal import Goal
 from hashmake.model.kinds import ABSENT, ACCESS, EXISTS, LIST, LSTAT, NAME, NEVER, READ, STAT
 from hashmake.model.result import QUERY, UNSEEN, Result
@@ -63,7 +63,7 @@ class _Manifest:
         else:
             self.looks.add((path, b"O" + version))
 
-    def pack(self, goals: list[bytes], disk: Disk) -> bytes | None:
+    def pack(self, goals: list[bytes], disk: DiskLike) -> bytes | None:
         """The manifest; None where no tree can be as it says."""
         both = (p for p, v in self.lazy.items() if self.reads.get(p, v) != v)
         if self.contradicted or any(both) or any(p in self.reads or p in self.lazy for p in self.absent):
@@ -89,12 +89,12 @@ class _Manifest:
         )
 
 
-def null_manifest(root: Result, engine: Engine, goal: Goal, names: list[bytes]) -> bytes | None:
+def null_manifest(root: Result, evaluation: Evaluation, goal: Goal, names: list[bytes]) -> bytes | None:
     """The manifest, packed; None when a build of this goal can never be null. `names`: the goals, for what is said."""
     if root.flags & (UNSEEN | QUERY) or not any(post for _pre, post in goal.complete.values()):
         return None
-    tables = engine.tree.tables
-    begun = {p for p, (pre, _post) in goal.complete.items() if pre != NO_VALUE} | engine.tree.initial
+    tables = evaluation.tree.tables
+    begun = {p for p, (pre, _post) in goal.complete.items() if pre != NO_VALUE} | evaluation.tree.initial
     manifest = _Manifest([tables.paths[pid] for pid in goal.products - begun])
     outs = {pid for pid, _pre, _post in root.outputs()}
     own = (goal.products - begun) | outs
@@ -104,9 +104,11 @@ def null_manifest(root: Result, engine: Engine, goal: Goal, names: list[bytes]) 
             return None
         # What a product was before the build is the build's own affair; what it is after is added below.
         if kind == NAME and pid not in own:
-            manifest.fact(READ, tables.paths[pid], engine.tree.seen(READ, pid))  # no change at all: no need to parse
+            manifest.fact(
+                READ, tables.paths[pid], evaluation.tree.seen(READ, pid)
+            )  # no change at all: no need to parse
         elif kind == LIST or pid not in own:
             manifest.fact(kind, tables.paths[pid], tables.values[tables.fact_value[fid]])
     for pid, _pre, post in root.outputs():
         manifest.product(tables.paths[pid], tables.values[post])
-    return manifest.pack(names, engine.disk)
+    return manifest.pack(names, evaluation.disk)

@@ -37,7 +37,7 @@ class Plain:
 
     def close(self, engine: Engine, _code: int, /) -> None:
         """What ran."""
-        c = engine.counts
+        c = engine.ending.log.counts
         wall = time.monotonic() - self._began
         failed = f", {c.failed} failed" if c.failed else ""
         sys.stderr.write(f"hashmake: {c.run} steps ran{failed}, {c.skipped} were current, {wall:.1f} s\n")

@@ -6,8 +6,9 @@ from posixpath import dirname
 
 from hashmake.disk.disk import Disk
 from hashmake.judge.engine import Engine
+from hashmake.judge.evaluation import Evaluation
+from hashmake.judge.reason import describe
 from hashmake.judge.tree import Tree
-from hashmake.judge.verdict import describe
 from hashmake.kbuild.plugin import Kbuild
 from hashmake.model.environment import Environment
 from hashmake.model.goal import Goal
@@ -17,6 +18,7 @@ from hashmake.model.result import Result
 from hashmake.model.tables import NO_VALUE, PathId
 from hashmake.reports.log import command_text
 from hashmake.reports.open import decode, load
+from hashmake.run.trace import traces_in
 
 _SHOW = 12
 
@@ -76,11 +78,12 @@ def _now(recording: Recording, result: Result, pid: PathId) -> list[str]:
         if pre == NO_VALUE:
             tree.hide(out)
     goal = next((g for g in recording.goals.values() if pid in g.products), Goal(b""))
-    plugin = Kbuild()
+    plugin = Kbuild(disk)
     tables = plugin.tables(_table_tops(recording, result))
-    engine = Engine(recording, goal, tree, disk, plugin, b"", b"", (), tables, b"", lambda _running: None)
+    evaluation = Evaluation(recording, goal, tree, disk, plugin)
+    engine = Engine(evaluation, traces_in(b""), b"", tables, b"", lambda _running: None)
     environment = _environment_now(recording, goal, result, engine)
-    reason = engine.judge(result, environment, recording.tables.paths[result.cwd])
+    reason = engine.judging.judge(result, environment, recording.tables.paths[result.cwd])
     when = time.strftime("%H:%M:%S")
     if reason is None:
         return [f"now ({when}): current, it would be skipped", *_inputs(recording, result)]
@@ -99,7 +102,7 @@ def _environment_now(recording: Recording, goal: Goal, result: Result, engine: E
             variables.pop(name, None)
             if new is not None:
                 variables[name] = new
-    return engine.environment(b"\0".join(name + b"=" + value for name, value in variables.items()))
+    return engine.environments.of(b"\0".join(name + b"=" + value for name, value in variables.items()))
 
 
 def _variables(block: bytes) -> dict[bytes, bytes]:

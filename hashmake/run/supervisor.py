@@ -110,7 +110,7 @@ class Supervisor:
         self._committed = time.monotonic()
         self._unread = (_identity(1), _identity(os.devnull))
         self.signals = 0
-        engine.interrupted = lambda: bool(self.signals or self._severed)
+        engine.evaluation.interrupted = lambda: bool(self.signals or self._severed)
 
     # -- make -----------------------------------------------------------------------------------------------------
 
@@ -139,7 +139,7 @@ class Supervisor:
             if child.returncode < 0:
                 self._severed.append(_Severed(None))
             # What make left behind (a make that was killed) may still have launchers waiting.
-            while self._severed or (self._engine.running.keys() - {root.number} and self._connections):
+            while self._severed or (self._engine.evaluation.running.keys() - {root.number} and self._connections):
                 self._serve(0.5, reader)
         finally:
             signal.set_wakeup_fd(-1)
@@ -206,12 +206,12 @@ class Supervisor:
 
     def _end_reruns(self) -> None:
         for number, (running, process) in list(self._reruns.items()):
-            if process is not None and process.poll() is not None and number not in self._engine.running:
+            if process is not None and process.poll() is not None and number not in self._engine.evaluation.running:
                 del self._reruns[number]
             elif process is not None and process.poll() is not None and not self._serving(running):
                 del self._reruns[number]
-                self._engine.running.pop(number, None)
-                self._engine.restart = True
+                self._engine.evaluation.running.pop(number, None)
+                self._engine.evaluation.restart = True
                 if running.then is not None:
                     running.then()
 
@@ -234,9 +234,9 @@ class Supervisor:
 
     def _over(self, running: Running | None) -> None:
         """What a step without its launcher did is known from the trace, that it ended well is not."""
-        if running is not None and running.number in self._engine.running:
+        if running is not None and running.number in self._engine.evaluation.running:
             running.trace.lost = b"its launcher was killed"
-            self._engine.done(running, 137, 0, b"", False)
+            self._engine.ending.done(running, 137, 0, b"", False)
             self._dirty = True
 
     def save(self) -> None:
@@ -308,7 +308,7 @@ class Supervisor:
         del self._connections[fd]
         connection.sock.close()
         running = connection.running
-        if running is not None and running.number in self._engine.running:
+        if running is not None and running.number in self._engine.evaluation.running:
             self._severed.append(_Severed(running))
 
     def _message(self, connection: _Connection, kind: int, payload: bytes) -> None:
@@ -318,12 +318,12 @@ class Supervisor:
             self._done(connection, payload)
         elif kind == MAKE:
             number, *out = _head(MAKE_HEAD, payload)
-            self._engine.make_started(number, captured=any(out) and out not in self._unread)
+            self._engine.intake.make_started(number, captured=any(out) and out not in self._unread)
             _send(connection.sock, _ACK_MESSAGE)
         elif kind == WANT:
             self._want(connection, _head(LENGTH, payload)[0], payload[4:])
         elif kind == BEFORE:
-            self._engine.about_to_change(_head(LENGTH, payload)[0], payload[4:])
+            self._engine.intake.about_to_change(_head(LENGTH, payload)[0], payload[4:])
             _send(connection.sock, _ACK_MESSAGE)
         elif kind == NORULE:
             _head(LENGTH, payload)
@@ -380,7 +380,7 @@ class Supervisor:
         code = os.waitstatus_to_exitcode(status)
         ended = _Ended(connection, running, code if code >= 0 else 128 - code, stdout)
         if code and not self.signals and running.then is None and not running.retried:
-            ended.missing = self._engine.looked_too_soon(running)
+            ended.missing = self._engine.ending.looked_too_soon(running)
             if ended.missing:
                 self._waiting_for_more.append(ended)
                 return
@@ -390,7 +390,7 @@ class Supervisor:
         """A step has ended, whatever its status, and its launcher goes."""
         running, connection = ended.running, ended.connection
         truncated = len(ended.stdout) > CAPTURE_MAX
-        self._engine.done(running, ended.code, ended.wall_us, b"" if truncated else ended.stdout, truncated)
+        self._engine.ending.done(running, ended.code, ended.wall_us, b"" if truncated else ended.stdout, truncated)
         _send(connection.sock, _ACK_MESSAGE)
         connection.running = None
         self._dirty = True
@@ -402,26 +402,28 @@ class Supervisor:
 
         Where nothing else is at work that could make it, they have failed.
         """
-        tree = self._engine.tree
+        tree = self._engine.evaluation.tree
         failed = {ended.running.number for ended in self._waiting_for_more}
-        busy = any(r.number not in failed and not r.account.make for r in self._engine.running.values())
+        busy = any(r.number not in failed and not r.account.make for r in self._engine.evaluation.running.values())
         for ended in list(self._waiting_for_more):
             if busy:
                 ended.idle_since = time.monotonic()
             made = next((pid for pid in ended.missing if tree.state.get(pid, NO_VALUE) != NO_VALUE), None)
-            gone = ended.running.number not in self._engine.running
+            gone = ended.running.number not in self._engine.evaluation.running
             if made is None and not gone and not self.signals and time.monotonic() - ended.idle_since < _IDLE_S:
                 continue
             self._waiting_for_more.remove(ended)
             if made is not None and not gone:
-                self._start(ended.connection, self._engine.try_again(ended.running, ended.code, ended.wall_us, made))
+                self._start(
+                    ended.connection, self._engine.ending.try_again(ended.running, ended.code, ended.wall_us, made)
+                )
             elif not gone:
                 self._over_well(ended)
 
     # -- versions ahead: running a step again for the version it made -----------------------------------------------
 
     def _want(self, connection: _Connection, step: int, path: bytes) -> None:
-        tree = self._engine.tree
+        tree = self._engine.evaluation.tree
         pid = tree.tables.path_ids.get(path)
         if pid is None or pid not in tree.ahead:
             waiting = self._waiting.get(pid) if pid is not None else None
@@ -435,7 +437,7 @@ class Supervisor:
 
     def bring_back(self, pid: PathId, then: Callable[[], None]) -> None:
         """Run the step that makes the version of pid that is due; `then` when that has ended, well or not."""
-        running = self._engine.bring_back(pid)
+        running = self._engine.ahead.bring_back(pid)
         if running is None:
             then()
         else:
@@ -464,8 +466,8 @@ class Supervisor:
                 preexec_fn=self._limit_again,  # noqa: PLW1509
             )
         except OSError:
-            self._engine.running.pop(running.number, None)
-            self._engine.restart = True
+            self._engine.evaluation.running.pop(running.number, None)
+            self._engine.evaluation.restart = True
             then()
             return
         self._reruns[running.number] = (running, process)
@@ -479,7 +481,7 @@ class Supervisor:
         return running if running is not None and not self._serving(running) else None
 
     def _and_what_lay_in_it(self, pid: PathId, tried: set[PathId]) -> None:
-        inside = next((p for p in self._engine.came_with(pid) if p not in tried), None)
+        inside = next((p for p in self._engine.ahead.came_with(pid) if p not in tried), None)
         if inside is None:
             self._released(pid)
         else:
@@ -488,13 +490,13 @@ class Supervisor:
 
     def _released(self, pid: PathId) -> None:
         for connection, step in self._waiting.pop(pid, []):
-            self._engine.given(step, pid)
+            self._engine.ahead.given(step, pid)
             _send(connection.sock, _ACK_MESSAGE)
 
     def bring_back_all(self) -> None:
         """At the end of a build: every product must be, on the disk too, the version that this build made of it."""
-        for pid in sorted(self._engine.tree.ahead):
-            if pid not in self._engine.tree.ahead:
+        for pid in sorted(self._engine.evaluation.tree.ahead):
+            if pid not in self._engine.evaluation.tree.ahead:
                 continue
             done: list[bool] = []
             self.bring_back(pid, lambda done=done: done.append(True))  # type: ignore[misc]  # default binds the list

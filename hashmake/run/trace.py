@@ -2,6 +2,7 @@
 
 import os
 import struct
+from collections.abc import Callable
 
 from hashmake.model.letters import BEGUN
 
@@ -108,3 +109,8 @@ class TraceFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def traces_in(run_dir: bytes) -> Callable[[int], TraceFile]:
+    """Opens the traces of a build's steps by their numbers."""
+    return lambda number: TraceFile(run_dir + b"/t/%d" % number)

@@ -9,6 +9,7 @@ import time
 from typing import BinaryIO
 
 from hashmake.disk import reading
+from hashmake.disk.removing import remove_tree
 from hashmake.errors import StateUnusable, UserError
 
 NAME = ".hashmake"
@@ -255,7 +256,7 @@ class StateDirectory:
         except FileNotFoundError:
             pass
         except IsADirectoryError:
-            _remove_tree(self._seal)
+            remove_tree(self._seal)
 
     # A build that went on as plain make left what is not recorded, torn if it failed (on a full disk most likely). An
     # empty file says so; there is room for that nearly always.
@@ -284,7 +285,7 @@ class StateDirectory:
             gone = f"{self.path}.{os.getpid()}"
             try:
                 os.rename(self.path, gone)
-                _remove_tree(gone)
+                remove_tree(gone)
             except OSError:
                 pass  # it is state like any other
             self.made = False
@@ -292,25 +293,7 @@ class StateDirectory:
     def set_aside(self, why: str) -> None:
         """Move a database that can't be believed out of the way, and say so."""
         if os.path.exists(self.aside):
-            _remove_tree(self.aside)
+            remove_tree(self.aside)
         os.rename(self.database, self.aside)
         os.mkdir(self.database, 0o700)
         print(f"hashmake: {self.database}: {why}; set aside as {self.aside}, starting from nothing", file=sys.stderr)
-
-
-def _remove_tree(path: str) -> None:
-    for where, directories, files in os.walk(path, topdown=False):
-        for name in files:
-            os.unlink(os.path.join(where, name))
-        for name in directories:
-            os.rmdir(os.path.join(where, name))
-    os.rmdir(path)
-
-
-def remove_run_directory(path: str) -> None:
-    """Remove what a build left in its run directory; missing is fine, and so is a process that still writes there."""
-    try:
-        if os.path.isdir(path):
-            _remove_tree(path)
-    except OSError:
-        pass  # a later build sweeps it away

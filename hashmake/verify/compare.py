@@ -6,7 +6,7 @@ others is explained by whoever made those inputs; where nothing explains them, i
 Pure: knows results, not files.
 """
 
-from hashmake.judge.verdict import Reason
+from hashmake.judge.reason import Reason
 from hashmake.model import digest
 from hashmake.model.kinds import ABSENT, ACCESS, LIST, LSTAT, NAME, NEVER, READ, STAT, as_seen
 from hashmake.model.recording import Recording

@@ -20,8 +20,8 @@ from hashmake.build.evaluate import evaluate
 from hashmake.disk import reading
 from hashmake.disk.disk import Disk
 from hashmake.errors import UserError
+from hashmake.judge.reason import Reason, describe
 from hashmake.judge.running import Running
-from hashmake.judge.verdict import Reason, describe
 from hashmake.model import digest
 from hashmake.model.goal import Goal
 from hashmake.model.recording import Recording

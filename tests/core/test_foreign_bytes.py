@@ -13,15 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hashmake.disk.disk import Disk
-from hashmake.judge.account import Account, Accountant
+from hashmake.judge.account import Account
+from hashmake.judge.accountant import Accountant
 from hashmake.judge.engine import Engine
+from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.tree import Tree
 from hashmake.model import letters
 from hashmake.model.plugin import AnyProject
 from hashmake.model.result import ROOT
 from hashmake.model.tables import Tables
 from hashmake.run import supervisor, trace
-from hashmake.run.trace import TraceFile
+from hashmake.run.trace import TraceFile, traces_in
 from hashmake.state.archive import Archive
 from hashmake.state.database import Database
 
@@ -59,7 +61,7 @@ def absorbed(records: list[bytes]) -> Account:
     account = Account(0, 0)
     disk = Disk()
     accountant = Accountant(Tree(Tables(), disk), disk, b"/nowhere/.hashmake", lambda _account: set())
-    accountant.absorb(account, records, {b"HOME": b"/root"})
+    accountant.absorb(account, records)
     return account
 
 
@@ -151,11 +153,10 @@ class Peer:
         own = os.fsencode(folder)
         run = os.fsencode(f"{folder}/run")
         tree = Tree(recording.tables, disk)
-        self.engine = Engine(
-            recording, recording.goal(b"g" * 16), tree, disk, AnyProject(), run, own, (), [], b"", lambda _step: None
-        )
-        environment = self.engine.environment(b"")
-        self.root = self.engine.start(ROOT, b"k" * 16, own, [b"make"], environment, None)
+        evaluation = Evaluation(recording, recording.goal(b"g" * 16), tree, disk, AnyProject())
+        self.engine = Engine(evaluation, traces_in(run), own, [], b"", lambda _step: None)
+        environment = self.engine.environments.of(b"")
+        self.root = self.engine.starter.start(ROOT, b"k" * 16, own, [b"make"], environment, None)
         self.supervisor = supervisor.Supervisor(self.engine, f"{folder}/run", "", lambda: None)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.connect(f"{folder}/run/sock")
@@ -204,6 +205,6 @@ def test_the_supervisor_survives_what_comes_over_its_socket(data: bytes) -> None
     with tempfile.TemporaryDirectory() as folder:
         peer = Peer(folder)
         peer.say(data)
-        assert set(peer.engine.running) == {peer.root.number}
-        for ran in peer.engine.ran:
+        assert set(peer.engine.evaluation.running) == {peer.root.number}
+        for ran in peer.engine.ending.log.ran:
             assert ran.code != 0 or data.count(b"D")

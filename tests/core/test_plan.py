@@ -7,6 +7,7 @@ from array import array
 from fakes import MemoryDisk, version_of
 
 from hashmake.judge import verdict as plan
+from hashmake.judge.reason import Reason, describe
 from hashmake.judge.tree import Tree
 from hashmake.model import kinds, tables
 from hashmake.model.recording import Recording
@@ -151,7 +152,7 @@ def test_every_reason_has_a_line_for_people() -> None:
         " OutputOverwritten VariableChanged FailedLastTime TraceIncomplete ChangedWhileRead Forced Prints"
     )
     for kind in kinds.split():
-        assert len(plan.describe(plan.Reason(kind, b"thing", b"Na", b"Nb"))) > 8
+        assert len(describe(Reason(kind, b"thing", b"Na", b"Nb"))) > 8
 
 
 def test_an_entry_of_a_table_that_is_not_there_is_no_changed_entry() -> None:
@@ -160,8 +161,8 @@ def test_an_entry_of_a_table_that_is_not_there_is_no_changed_entry() -> None:
     entry = world.recording.tables.value(b"CONFIG_X=y")
     fid = world.recording.tables.fact(kinds.NAME, world.pid("auto.conf"), entry)
     assert plan.explain(fid, world.tree).kind == "Vanished"
-    assert plan.describe(plan.Reason("NameChanged", b"/w/t", b"CONFIG_X=y", b"CONFIG_X")).endswith("y -> not set")
-    assert plan.describe(plan.Reason("NameChanged", b"/w/t", b"=a", b"=b")).startswith("lines of /w/t changed")
+    assert describe(Reason("NameChanged", b"/w/t", b"CONFIG_X=y", b"CONFIG_X")).endswith("y -> not set")
+    assert describe(Reason("NameChanged", b"/w/t", b"=a", b"=b")).startswith("lines of /w/t changed")
 
 
 def test_an_equal_result_is_the_older_one_again() -> None:

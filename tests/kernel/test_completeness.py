@@ -13,7 +13,7 @@ import pytest
 from interpose import harness, watching
 
 from e2e import tool
-from hashmake.build.evaluate import library_path
+from hashmake.run.library import library_path
 
 from . import linux as cache
 from .linux import Linux

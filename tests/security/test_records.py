@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hashmake.run.directory import boot_id
 from hashmake.state.database import Database
 from hashmake.state.directory import StateDirectory
-from hashmake.state.recovery import boot_id
 
 if TYPE_CHECKING:
     from pathlib import Path
