@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable
 
 from hashmake.disk import reading
-from hashmake.disk.host import host_fact
 from hashmake.disk.signature import unchanged
 from hashmake.model import digest
 from hashmake.model.names import STATE_NAME
@@ -84,6 +83,8 @@ def _looks_like(path: bytes, version: bytes) -> bool:
     """version: as Tree.seen tells, with the kind of look in front: E exists, T through links, O the path itself."""
     kind, expected = version[:1], version[1:]
     if kind == b"H":
+        from hashmake.disk.host import host_fact
+
         return host_fact(path) == expected
     try:
         if kind == b"E":

@@ -8,6 +8,7 @@ from hashmake.model.letters import BEGUN
 
 VERSION = 10
 MAGIC = 0x52544D48
+FIRST = 65536  # bytes that a new one has
 HEADER = struct.Struct("<IIQQIII20x")
 LOST, TIMES, KEEP = 1, 2, 8
 
@@ -114,3 +115,13 @@ class TraceFile:
 def traces_in(run_dir: bytes) -> Callable[[int], TraceFile]:
     """Opens the traces of a build's steps by their numbers."""
     return lambda number: TraceFile(run_dir + b"/t/%d" % number)
+
+
+def make_trace(path: str) -> None:
+    """The trace file of the root step (launchers make those of all others)."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, FIRST)
+        os.pwrite(fd, HEADER.pack(MAGIC, VERSION, HEADER.size, FIRST, 0, 1, 0), 0)
+    finally:
+        os.close(fd)

@@ -1,6 +1,6 @@
 """The clean view: the shared table that tells every process of the build which products exist yet, and when.
 
-Layout and meaning are in hashmake/interpose/events.h; tests/interpose compares the two.
+Layout and meaning are in hashmake/interpose/events.h; tests/interpose/test_events.py compares the two.
 """
 
 import fcntl
@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 import xxhash
 
-VERSION = 10
+from hashmake.run.trace import VERSION
+
 MAGIC = 0x57564D48
 TABLES = 10
 HEADER = struct.Struct(f"<IIQQQQQQ{TABLES}Q")

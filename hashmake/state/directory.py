@@ -9,7 +9,6 @@ import time
 from typing import BinaryIO
 
 from hashmake.disk import reading
-from hashmake.disk.removing import remove_tree
 from hashmake.errors import StateUnusable, UserError
 
 NAME = ".hashmake"
@@ -256,7 +255,7 @@ class StateDirectory:
         except FileNotFoundError:
             pass
         except IsADirectoryError:
-            remove_tree(self._seal)
+            _remove_tree(self._seal)
 
     # A build that went on as plain make left what is not recorded, torn if it failed (on a full disk most likely). An
     # empty file says so; there is room for that nearly always.
@@ -285,7 +284,7 @@ class StateDirectory:
             gone = f"{self.path}.{os.getpid()}"
             try:
                 os.rename(self.path, gone)
-                remove_tree(gone)
+                _remove_tree(gone)
             except OSError:
                 pass  # it is state like any other
             self.made = False
@@ -293,7 +292,13 @@ class StateDirectory:
     def set_aside(self, why: str) -> None:
         """Move a database that can't be believed out of the way, and say so."""
         if os.path.exists(self.aside):
-            remove_tree(self.aside)
+            _remove_tree(self.aside)
         os.rename(self.database, self.aside)
         os.mkdir(self.database, 0o700)
         print(f"hashmake: {self.database}: {why}; set aside as {self.aside}, starting from nothing", file=sys.stderr)
+
+
+def _remove_tree(path: str) -> None:
+    from hashmake.disk.removing import remove_tree  # no null build removes anything
+
+    remove_tree(path)

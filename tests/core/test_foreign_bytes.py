@@ -166,9 +166,9 @@ class Peer:
         self.socket.sendall(data)
         self.socket.close()
         for _ in range(3):
-            self.supervisor._serve(0, -1)
+            self.supervisor.serve(0)
         while self.supervisor._severed:  # its step's processes are looked for, and there are none
-            self.supervisor._serve(0, -1)
+            self.supervisor.serve(0)
         self.supervisor.close()
         self.db.close()
 
