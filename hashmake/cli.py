@@ -142,8 +142,8 @@ def verify(
     Says which steps are not repeatable and which were wrongly judged current. Exit status 0: none; 1: a difference; 2:
     it can't be done here. make's arguments are those of the last build, unless some are given after `--`.
     """
-    from hashmake.verify.run import Wanted
     from hashmake.verify.run import verify as run
+    from hashmake.verify.wanted import Wanted
 
     if paths and sample:
         raise click.UsageError("give either PATHs or --sample")

@@ -1,6 +1,6 @@
 """One build: the null check first, and only if that fails everything else.
 
-What a null build does not need is imported in session.py, after the check.
+What a null build does not need is imported by evaluate.py, after the check.
 """
 
 import os
@@ -123,7 +123,7 @@ def _null(request: Request) -> Compared | None:
 def _given_back(request: Request) -> bool:
     """Whether somebody gave a path back to the build since the last one (`hashmake keep --undo`)."""
     if not os.path.exists(os.path.join(request.state.path, "mine")):
-        return False  # nearly always; keep.py takes long to load
+        return False  # nearly always; state/keep.py takes long to load
     from hashmake.state.keep import load
 
     return not all(load(request.state.path).values())

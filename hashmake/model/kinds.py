@@ -6,12 +6,12 @@ from hashmake.model import digest
 ABSENT = 1  # nothing is there
 EXISTS = 2  # something is there
 ACCESS = 3  # type and execute bit
-STAT = 4  # what READ sees, but nobody has read it: comparing may go by what stat tells (disk.py, looked)
+STAT = 4  # what READ sees, but nobody has read it: comparing may go by what stat tells (disk/disk.py, looked)
 LSTAT = 5  # the same of the path itself; a link's target
 LIST = 6  # the names in a directory
 READ = 7  # the content
 NEVER = 8  # never holds: what was read can't be known
-NAME = 9  # one entry of a table: what a reader that goes by names saw of it (projector.py)
+NAME = 9  # one entry of a table: what a reader that goes by names saw of it (judge/projector.py)
 
 CONTENT = (READ, STAT, LSTAT, NAME)  # kinds that depend on what a file holds
 

@@ -1,4 +1,4 @@
-"""The Protocols that a family of projects implements; the engine imports none of them by name except in build.py."""
+"""The Protocols that a family of projects implements; the engine is handed them (build/setting.py)."""
 
 from collections.abc import Iterator
 from typing import Protocol

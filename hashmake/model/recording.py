@@ -1,6 +1,6 @@
 """The recording: what past builds did. Results by key, products and sources by path, goals by what was asked for.
 
-Lives in memory; database.py loads it and saves what is new. Knows no files and no processes.
+Lives in memory; state/archive.py loads it and saves what is new. Knows no files and no processes.
 """
 
 from array import array
@@ -54,7 +54,7 @@ class Recording:
     sources   path -> (last known version, moment at which it was last seen to change)
     links     (path, version) -> versions that known steps made of it -> the latest that did (0: a composite)
     findings  (kind, version of a file) -> what was found in its text
-    seeds     path of a table -> how it began, and what the last build came to (projector.py)
+    seeds     path of a table -> how it began, and what the last build came to (judge/projector.py)
     makers    (path, version) -> the plain result that left it so
     """
 

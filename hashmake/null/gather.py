@@ -1,4 +1,4 @@
-"""From a complete build to its null check (nullcheck.py reads what is made here)."""
+"""From a complete build to its null check (check.py reads what is made here)."""
 
 from posixpath import dirname
 

@@ -1,4 +1,4 @@
-"""The archive: the recording in the database, saved step by step. database.py says what the tables are."""
+"""The archive: the recording in the database, saved step by step. schema.py says what the tables are."""
 
 import os
 import struct

@@ -158,7 +158,7 @@ class _Copy:
         found = self._environments.get(number)
         if found is None:
             text = self._old.env_sets.all[number]
-            if text.startswith(b"\2"):  # it refers to another of these texts (Engine._facts_of_make)
+            if text.startswith(b"\2"):  # it refers to another of these texts (Environments._facts_of_make)
                 names, equals, rest = text[1:].partition(b"=")
                 text = b"\2%d" % self._environment(int(names)) + equals + rest
             found = self._environments[number] = self.new.env_sets.number(text)

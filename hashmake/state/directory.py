@@ -1,19 +1,17 @@
-"""The state directory: where it is, who may use it, one build at a time in it."""
+"""The state directory: what lies in it, and who may use it."""
 
 import errno
-import fcntl
 import os
 import stat
 import sys
-import time
 from typing import BinaryIO
 
 from hashmake.disk import reading
 from hashmake.errors import StateUnusable, UserError
+from hashmake.state.lock import Lock
 
 NAME = ".hashmake"
 _TRIES = 100  # to make a directory that other builds make and remove
-_LOOKS = 50  # for the number of who holds the lock, 10 ms apart
 _README = """\
 hashmake keeps here what it knows of the builds in this tree. It belongs to hashmake; deleting it is always safe, the
 next build then starts from nothing. See `hashmake status`.
@@ -31,7 +29,7 @@ class StateDirectory:
     def __init__(self, path: str) -> None:
         self.path = path
         self.database = os.path.join(path, "db")
-        self._lock_fd = -1
+        self._lock = Lock(path)
         self.made = False
         self.aside = self.database + ".damaged"
         self._seal = os.path.join(path, "seal")
@@ -40,7 +38,7 @@ class StateDirectory:
     @property
     def locked(self) -> bool:
         """Whether this process holds the lock."""
-        return self._lock_fd >= 0
+        return self._lock.held
 
     def exists(self) -> bool:
         """Whether an earlier build left state here."""
@@ -114,73 +112,15 @@ class StateDirectory:
 
     def lock(self) -> None:
         """Take the lock; while another build holds it, wait, and say so once. Raises StateUnusable."""
-        fd = self._flocked()
-        while not self._is_lock(fd):
-            # Who held it had made the directory, made nothing else, and has removed it again.
-            os.close(fd)
-            self.make()
-            fd = self._flocked()
-        try:
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, b"%d\n" % os.getpid(), 0)
-        except OSError:
-            pass  # no room: the lock holds all the same, only who waits for it can't say for whom
-        self._lock_fd = fd
-
-    def _wait(self, fd: int) -> None:
-        """Wait for the lock, and say for whom, unless it is free in a moment."""
-        holder = b""
-        for _ in range(_LOOKS):
-            time.sleep(0.01)  # first: until then the number may be that of one who was killed
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.pread(fd, 32, 0)
-                if holder.endswith(b"\n"):
-                    break  # else it has only just been taken, and the number is not written yet
-            else:
-                return
-        pid = holder.decode("ascii", "replace").strip() or "unknown"
-        print(f"hashmake: another build (pid {pid}) is at work in {self.path}; waiting for it", file=sys.stderr)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-
-    def _flocked(self) -> int:
-        path = os.path.join(self.path, "lock")
-        try:
-            for tries in range(_TRIES, 0, -1):
-                try:
-                    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-                    break
-                except FileNotFoundError:
-                    if tries == 1:
-                        raise
-                    self.make()
-        except OSError as error:
-            raise StateUnusable(f"{self.path}: {error.strerror}; give another place with --state-dir") from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._wait(fd)
-        except OSError as error:
-            os.close(fd)
-            raise StateUnusable(f"{self.path}: no locks here ({error.strerror}); use --state-dir") from error
-        return fd
-
-    def _is_lock(self, fd: int) -> bool:
-        """Whether this is the lock that another build would find."""
-        try:
-            return os.path.samestat(os.fstat(fd), os.lstat(os.path.join(self.path, "lock")))
-        except OSError:
-            return False
+        self._lock.take(self.make)
 
     def hold(self) -> None:
         """Take the lock without writing into the directory; wait as `lock` does. Raises StateUnusable."""
-        try:
-            fd = os.open(os.path.join(self.path, "lock"), os.O_RDONLY | os.O_CLOEXEC)
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        except OSError as error:
-            raise StateUnusable(f"{self.path}: {error.strerror}; run `hashmake build` first") from error
-        self._lock_fd = fd
+        self._lock.hold()
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
 
     # What was asked for last, and the proof that it was asked for here: a state directory that came with a tree can't
     # know which inode and change time its README would get. Else a tree could choose what `hashmake verify` starts.
@@ -218,16 +158,6 @@ class StateDirectory:
         except OSError:
             return b""
         return b"%d %d %d" % (st.st_dev, st.st_ino, st.st_ctime_ns)
-
-    def release(self) -> None:
-        """Give the lock back."""
-        if self._lock_fd >= 0:
-            try:
-                os.ftruncate(self._lock_fd, 0)  # the next holder's number is not this one
-            except OSError:
-                pass  # `hold` may not write
-            os.close(self._lock_fd)
-            self._lock_fd = -1
 
     # The seal is the digest of the whole database file at the end of a build that ended in order. Where it fits, LMDB
     # can be trusted with the file; a damaged one would take the process down with SIGBUS or abort().
