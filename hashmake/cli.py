@@ -9,7 +9,7 @@ import click
 
 from hashmake import __version__
 from hashmake.errors import EXIT_INTERRUPTED
-from hashmake.place import choose
+from hashmake.state.place import choose
 
 
 class _Group(click.Group):
@@ -57,8 +57,8 @@ def why(obj: str | None, path: str, directory: str) -> None:
 @click.pass_obj
 def log(obj: str | None, as_json: bool, directory: str) -> None:
     """Show what the last build ran and why."""
-    from hashmake.reports.last import last_log
     from hashmake.reports.log import lines
+    from hashmake.reports.open import last_log
 
     found = last_log(_state(obj, directory))
     click.echo(json.dumps(found, indent=1) if as_json else "\n".join(lines(found)))
@@ -142,8 +142,8 @@ def verify(
     Says which steps are not repeatable and which were wrongly judged current. Exit status 0: none; 1: a difference; 2:
     it can't be done here. make's arguments are those of the last build, unless some are given after `--`.
     """
-    from hashmake.verify.run import Wanted
     from hashmake.verify.run import verify as run
+    from hashmake.verify.wanted import Wanted
 
     if paths and sample:
         raise click.UsageError("give either PATHs or --sample")

@@ -19,5 +19,5 @@ class Damaged(Exception):
     """A database that can't be believed: it is set aside and the build starts from nothing."""
 
 
-class Protocol(Exception):
+class NotUnderstood(Exception):
     """A peer on the socket or a trace file speaks another version or nonsense."""

@@ -98,7 +98,7 @@ def _flushed(code: int) -> int:
 
 
 def _exit(words: list[str], state_dir: str | None, drop_in: bool) -> None:
-    from hashmake import build
+    from hashmake.build import begin as build
 
     try:
         code = build.run(words, state_dir, drop_in)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from posixpath import dirname
 
-from hashmake import digest
+from hashmake.model import digest
 
 
 def version_of(text: str, executable: bool = False) -> bytes:
@@ -15,7 +15,7 @@ def version_of(text: str, executable: bool = False) -> bytes:
 
 
 class MemoryDisk:
-    """A disk of a few files; satisfies tree.DiskLike."""
+    """A disk of a few files; satisfies world.Versions."""
 
     def __init__(self, **files: str) -> None:
         self.files: dict[bytes, bytes] = {}

@@ -110,7 +110,7 @@ char **hm_env_fix(char *const env[], bool drop, void *room) {
 /* ---- not to be seen ----
  * What a program prints or passes on of its environment must be what it would be without us: our entries go from environ
  * once they are known, and come back when a program is started (above). Their text stays where the kernel put it, so that
- * /proc/PID/environ still tells which build a process belongs to (strays.py). */
+ * /proc/PID/environ still tells which build a process belongs to (run/strays.py). */
 static void strip_preload(char *var) {
     const char *ours = ours_in(var + 11);
     char *at = (char *)(uintptr_t)ours;

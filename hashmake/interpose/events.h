@@ -1,7 +1,7 @@
 /* events.h: everything the interposer, the step launcher and the supervisor say to each other.
  *
  * One header, included by both C programs and parsed by tests/interpose/test_events.py, which compares it with
- * the Python side (hashmake/trace.py, hashmake/view.py, hashmake/supervisor.py).
+ * every decoder: hashmake/run/trace.py and model/letters.py, run/view.py, run/protocol.py, tests/interpose/harness.py.
  *
  * Bump HM_VERSION whenever the meaning or layout of anything below changes, additions included: a trace or view of
  * another version is refused by name, never interpreted.

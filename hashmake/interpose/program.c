@@ -1,40 +1,26 @@
 /* program.c: what will run when a file is executed, and whether the interposer will come up in it. */
 #include "interpose.h"
 
-#include <elf.h>
-#include <link.h>
 #include <string.h>
 
+#include "image.h"
 #include "sys.h"
 
 #define MOST_SCRIPTS 4 /* the kernel allows five files in a row */
-#define HEAD 4096
 
 struct head {
     struct stat st;
     size_t len;
+    enum hm_elf elf;
     char *bytes; /* a room */
 };
 
-static int read_head(struct head *h, const char *path, bool *linked) {
+static int read_head(struct head *h, const char *path) {
     int fd = hm_sys_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) return fd;
     long n = -EISDIR;
-    if (hm_sys_fstat(fd, &h->st) == 0 && S_ISREG(h->st.st_mode)) n = hm_sys(SYS_pread64, fd, h->bytes, HEAD, 0);
-    *linked = false;
-    if (n >= (long)sizeof(ElfW(Ehdr)) && memcmp(h->bytes, ELFMAG, SELFMAG) == 0 && h->bytes[EI_CLASS] == ELFCLASS64) {
-        ElfW(Ehdr) elf;
-        memcpy(&elf, h->bytes, sizeof elf);
-        for (unsigned i = 0; i < elf.e_phnum && elf.e_phentsize == sizeof(ElfW(Phdr)); i++) {
-            ElfW(Phdr) part;
-            size_t at = elf.e_phoff + i * sizeof part;
-            if (at + sizeof part <= (size_t)n)
-                memcpy(&part, h->bytes + at, sizeof part);
-            else if (hm_sys(SYS_pread64, fd, &part, sizeof part, at) != (long)sizeof part)
-                break;
-            if (part.p_type == PT_INTERP) *linked = true;
-        }
-    }
+    if (hm_sys_fstat(fd, &h->st) == 0 && S_ISREG(h->st.st_mode)) n = hm_sys(SYS_pread64, fd, h->bytes, HM_IMAGE_HEAD, 0);
+    h->elf = n < 0 ? HM_ELF_NONE : hm_elf_kind(fd, h->bytes, (size_t)n);
     hm_sys_close(fd);
     if (n < 0) return (int)n;
     h->len = (size_t)n;
@@ -55,21 +41,12 @@ bool hm_is_loader(const char *path) {
     return hm_starts(base, "ld-linux") || hm_starts(base, "ld.so") || hm_starts(base, "ld-2.");
 }
 
-static int machine(void) {
-#if defined __x86_64__
-    return EM_X86_64;
-#else
-    return EM_AARCH64;
-#endif
-}
-
 static enum hm_image examine(struct hm_path *p, int depth) {
     HM_TEXT_ROOM(bytes);
     struct head h = {.bytes = bytes};
-    bool linked;
     hm_emit(HM_READ, p);
     if (!bytes) return HM_IMG_OTHER;
-    int r = read_head(&h, p->s, &linked);
+    int r = read_head(&h, p->s);
     if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -EISDIR) return HM_IMG_OTHER;
     if (r < 0) {
         hm_unseen("noread", p->s);
@@ -87,18 +64,16 @@ static enum hm_image examine(struct hm_path *p, int depth) {
         if (hm_gate(next, HM_READING)) return HM_IMG_OTHER;
         return examine(next, depth + 1);
     }
-    if (h.len < EI_NIDENT || memcmp(h.bytes, ELFMAG, SELFMAG) != 0) return HM_IMG_OTHER; /* ENOEXEC */
+    if (h.elf == HM_ELF_NONE) return HM_IMG_OTHER; /* ENOEXEC */
     if (gains_rights(p, &h.st)) {
         hm_unseen("setuid", p->s);
         return HM_IMG_UNSEEN;
     }
-    ElfW(Half) kind;
-    memcpy(&kind, h.bytes + offsetof(ElfW(Ehdr), e_machine), sizeof kind);
-    if (h.bytes[EI_CLASS] != ELFCLASS64 || kind != machine()) {
+    if (h.elf == HM_ELF_FOREIGN) {
         hm_unseen("32bit", p->s);
         return HM_IMG_FOREIGN;
     }
-    if (!linked && !hm_is_loader(p->s)) {
+    if (h.elf == HM_ELF_STATIC && !hm_is_loader(p->s)) {
         hm_unseen("static", p->s);
         return HM_IMG_UNSEEN;
     }

@@ -10,7 +10,7 @@ sed are believed where their pattern names one option from its first letter to t
 import re
 
 from hashmake.kbuild.option import Names, option_text
-from hashmake.plugin import StepLike
+from hashmake.model.plugin import StepLike
 
 _COMPILERS = re.compile(rb"(?:cc1|cc1plus|clang(?:-\d+)?|sparse|cpp|rustc)\Z")
 _ALL = b"CONFIG_*"

@@ -7,11 +7,10 @@ where a step makes assembler text; 4.7 to 4.20 by the entries that fixdep writes
 underscores are folded away. From 6.5 on modpost decides, and there is no such table.
 """
 
-import os
 import re
 
 from hashmake.kbuild.symbols import EXPORTED, OFFERED, READ, named, symbols
-from hashmake.plugin import StepLike
+from hashmake.model.plugin import Files, StepLike
 
 NAME = b"include/generated/autoksyms.h"
 
@@ -102,7 +101,7 @@ class KSyms:
         return frozenset(_MENTIONED.findall(data)) if b"__KSYM_" in data else frozenset()
 
 
-def misfits(directories: tuple[bytes, ...], folded: bool) -> list[bytes]:
+def misfits(directories: tuple[bytes, ...], files: Files, folded: bool) -> list[bytes]:
     """Objects below the directories that don't export just what autoksyms.h wants of what they offer.
 
     `folded`: Linux before 5.0, whose .cmd files tell what is offered. Two symbols that differ in case and underscores
@@ -110,30 +109,26 @@ def misfits(directories: tuple[bytes, ...], folded: bool) -> list[bytes]:
     """
     found = []
     for top in dict.fromkeys(directories):
-        try:
-            with open(top + b"/" + NAME, "rb") as table:
-                needed = needed_in(table.read())
-        except OSError:
+        table = files.read(top + b"/" + NAME)
+        if table is None:
             continue
+        needed = needed_in(table)
         fits = _fits_folded if folded else _fits
-        found += [path for path in _objects(top) if not fits(path, needed)]
+        found += [path for path in _objects(top, files) if not fits(path, files, needed)]
     return found
 
 
-def _fits(path: bytes, needed: set[bytes]) -> bool:
-    with open(path, "rb") as file:
-        there = symbols(file.read())
+def _fits(path: bytes, files: Files, needed: set[bytes]) -> bool:
+    there = symbols(files.read(path) or b"")
     offered = named(OFFERED, there)
     return offered & needed == offered & named(EXPORTED, there)
 
 
-def _fits_folded(path: bytes, needed: set[bytes]) -> bool:
-    with open(_commands(path), "rb") as commands:
-        offered = _offered_in(commands.read())
+def _fits_folded(path: bytes, files: Files, needed: set[bytes]) -> bool:
+    offered = _offered_in(files.read(_commands(path)) or b"")
     if not offered:
         return True  # also what is linked of objects
-    with open(path, "rb") as file:
-        exported = named(EXPORTED, symbols(file.read()))
+    exported = named(EXPORTED, symbols(files.read(path) or b""))
     return exported == {name for name in needed if fold(name) in offered}
 
 
@@ -148,10 +143,10 @@ def _commands(path: bytes) -> bytes:
     return folder + b"/." + name + b".cmd"
 
 
-def _objects(top: bytes) -> list[bytes]:
+def _objects(top: bytes, files: Files) -> list[bytes]:
     """Every object that Kbuild made: what has a .cmd file beside it."""
     found = []
-    for folder, _below, files in os.walk(top):
-        names = set(files)
-        found += [folder + b"/" + n for n in sorted(files) if n.endswith(b".o") and b"." + n + b".cmd" in names]
+    for folder, _below, there in files.below(top):
+        names = set(there)
+        found += [folder + b"/" + n for n in sorted(there) if n.endswith(b".o") and b"." + n + b".cmd" in names]
     return found

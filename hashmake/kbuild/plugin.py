@@ -8,7 +8,7 @@ import re
 
 from hashmake.kbuild.config import option_tables
 from hashmake.kbuild.ksyms import NAME, KSyms, misfits
-from hashmake.plugin import Computed, Projection
+from hashmake.model.plugin import Computed, Files, Projection
 
 _VARIABLES = frozenset(b"V KBUILD_VERBOSE quiet Q silence".split())
 # Programs that, asked for a product, begin it from nothing whatever was there; and what a shell puts around them.
@@ -31,6 +31,9 @@ class Kbuild:
 
     always_make = False  # a tree of unknown state heals itself: what has no .cmd file is made again
 
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
     def normal_argv(self, argv: list[bytes]) -> list[bytes]:
         """Without the leading `echo '...';` of a `set -e;` recipe: its text is only printed."""
         if len(argv) > 3 and argv[2] == b"-c" and argv[3].startswith(b"set -e;"):
@@ -49,7 +52,7 @@ class Kbuild:
 
     def tables(self, directories: tuple[bytes, ...]) -> list[tuple[bytes, Projection]]:
         """What syncconfig writes, and the list of needed symbols."""
-        ksyms = KSyms(folded=_folds(directories))
+        ksyms = KSyms(folded=self._folds(directories))
         exports = [(directory + b"/" + NAME, ksyms) for directory in dict.fromkeys(directories)]
         return [*option_tables(directories), *exports]
 
@@ -83,19 +86,15 @@ class Kbuild:
 
     def misfits(self, directories: tuple[bytes, ...], /) -> list[bytes]:
         """Objects that do not export what autoksyms.h says: their stamps looked older than they."""
-        return misfits(directories, _folds(directories))
+        return misfits(directories, self._files, self._folds(directories))
 
+    def _folds(self, directories: tuple[bytes, ...]) -> bool:
+        """Whether one of these is of a Linux whose stamps have folded names, as its own script says.
 
-def _folds(directories: tuple[bytes, ...]) -> bool:
-    """Whether one of these is of a Linux whose stamps have folded names, as its own script says.
-
-    An output directory has a link to its sources.
-    """
-    for top in dict.fromkeys(path for directory in directories for path in (directory, directory + b"/source")):
-        try:
-            with open(top + b"/scripts/adjust_autoksyms.sh", "rb") as script:
-                if b"include/config/ksym/" in script.read():
-                    return True
-        except OSError:
-            continue
-    return False
+        An output directory has a link to its sources.
+        """
+        for top in dict.fromkeys(path for directory in directories for path in (directory, directory + b"/source")):
+            script = self._files.read(top + b"/scripts/adjust_autoksyms.sh")
+            if script is not None and b"include/config/ksym/" in script:
+                return True
+        return False

@@ -3,9 +3,9 @@
 import os
 import shutil
 
-from hashmake import keep as store
 from hashmake.errors import UserError
-from hashmake.statedir import StateDirectory
+from hashmake.state import keep as store
+from hashmake.state.directory import StateDirectory
 
 
 def keep(state: str, directory: str, path: str, undo: bool) -> str:

@@ -4,16 +4,16 @@ import json
 import os
 from typing import Any
 
-from hashmake import digest
-from hashmake.database import Database
+from hashmake.disk import reading
 from hashmake.errors import UserError
 from hashmake.kbuild.ksyms import NAME, KSyms, fold, needed_in
 from hashmake.kbuild.symbols import NEEDED, named, symbols
-from hashmake.recording import Recording, Seed
-from hashmake.reports.last import decode, load
-from hashmake.result import COMPOSITE, ResultId
-from hashmake.tables import NAME as ENTRY
-from hashmake.tables import PathId
+from hashmake.model.kinds import NAME as ENTRY
+from hashmake.model.recording import Recording, Seed
+from hashmake.model.result import COMPOSITE, ResultId
+from hashmake.model.tables import PathId
+from hashmake.reports.open import decode, load
+from hashmake.state.database import Database
 
 
 def ksyms(state: str, as_json: bool) -> str:
@@ -96,7 +96,7 @@ def _needs(recording: Recording, top: bytes, needed: set[bytes]) -> dict[bytes, 
 
 def _symbols(recording: Recording, path: bytes) -> frozenset[bytes]:
     """An object's symbols, remembered by its digest where a build has looked."""
-    version = digest.of_file(path)[0]
+    version = reading.of_file(path)[0]
     known = recording.finding(KSyms.OBJECT, version) if version else frozenset()
     if known is not None:
         return known

@@ -6,14 +6,15 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from hashmake.database import U32
-from hashmake.engine import Engine, Ran
-from hashmake.plan import Reason, describe
+from hashmake.judge.engine import Engine
+from hashmake.judge.log import Ran
+from hashmake.judge.reason import Reason, describe
+from hashmake.model.packing import U32
 
 
 def as_json(build: int, words: list[str], code: int, engine: Engine, began: float) -> Iterator[bytes]:
     """The log of a build in which make ran, in pieces: whole it may be larger than everything else in memory."""
-    counts = engine.counts
+    counts = engine.ending.log.counts
     log = {
         "build": build,
         "argv": words,
@@ -25,7 +26,7 @@ def as_json(build: int, words: list[str], code: int, engine: Engine, began: floa
     }
     yield json.dumps(log).encode("ascii")[:-1] + b', "ran": ['
     between = b""
-    for ran in engine.ran:
+    for ran in engine.ending.log.ran:
         yield between + json.dumps(_ran(ran, began), separators=(",", ":")).encode("ascii")
         between = b","
     yield b"]}"

@@ -2,9 +2,9 @@
 
 import os
 
-from hashmake import keep
-from hashmake.recording import Recording
-from hashmake.reports.last import load
+from hashmake.model.recording import Recording
+from hashmake.reports.open import load
+from hashmake.state import keep
 
 
 def status(state: str) -> int:

@@ -4,17 +4,21 @@ import os
 import time
 from posixpath import dirname
 
-from hashmake.disk import Disk
-from hashmake.engine import Engine
+from hashmake.disk.disk import Disk
+from hashmake.judge.engine import Engine
+from hashmake.judge.evaluation import Evaluation
+from hashmake.judge.reason import describe
+from hashmake.judge.tree import Tree
 from hashmake.kbuild.plugin import Kbuild
-from hashmake.plan import describe
-from hashmake.recording import Goal, Recording
-from hashmake.reports.last import decode, load
+from hashmake.model.environment import Environment
+from hashmake.model.goal import Goal
+from hashmake.model.kinds import KIND_NAMES, NAME
+from hashmake.model.recording import Recording
+from hashmake.model.result import Result
+from hashmake.model.tables import NO_VALUE, PathId
 from hashmake.reports.log import command_text
-from hashmake.result import Result
-from hashmake.step import Environment
-from hashmake.tables import KIND_NAMES, NAME, NO_VALUE, PathId
-from hashmake.tree import Tree
+from hashmake.reports.open import decode, load
+from hashmake.run.trace import traces_in
 
 _SHOW = 12
 
@@ -74,11 +78,12 @@ def _now(recording: Recording, result: Result, pid: PathId) -> list[str]:
         if pre == NO_VALUE:
             tree.hide(out)
     goal = next((g for g in recording.goals.values() if pid in g.products), Goal(b""))
-    plugin = Kbuild()
+    plugin = Kbuild(disk)
     tables = plugin.tables(_table_tops(recording, result))
-    engine = Engine(recording, goal, tree, disk, plugin, b"", b"", (), tables, b"", lambda _running: None)
+    evaluation = Evaluation(recording, goal, tree, disk, plugin)
+    engine = Engine(evaluation, traces_in(b""), b"", tables, b"", lambda _running: None)
     environment = _environment_now(recording, goal, result, engine)
-    reason = engine.judge(result, environment, recording.tables.paths[result.cwd])
+    reason = engine.judging.judge(result, environment, recording.tables.paths[result.cwd])
     when = time.strftime("%H:%M:%S")
     if reason is None:
         return [f"now ({when}): current, it would be skipped", *_inputs(recording, result)]
@@ -97,7 +102,7 @@ def _environment_now(recording: Recording, goal: Goal, result: Result, engine: E
             variables.pop(name, None)
             if new is not None:
                 variables[name] = new
-    return engine.surroundings.environment(b"\0".join(name + b"=" + value for name, value in variables.items()))
+    return engine.environments.of(b"\0".join(name + b"=" + value for name, value in variables.items()))
 
 
 def _variables(block: bytes) -> dict[bytes, bytes]:

@@ -6,31 +6,16 @@ others is explained by whoever made those inputs; where nothing explains them, i
 Pure: knows results, not files.
 """
 
-from hashmake import digest
-from hashmake.plan import Reason
-from hashmake.recording import Recording
-from hashmake.result import COMPOSITE, FAILED, SHELL, Result, ResultId
-from hashmake.tables import ABSENT, ACCESS, LIST, LSTAT, NAME, NEVER, READ, STAT, PathId, ValueId, project
+from hashmake.judge.reason import Reason
+from hashmake.model import digest
+from hashmake.model.kinds import ABSENT, ACCESS, LIST, LSTAT, NAME, NEVER, READ, STAT, as_seen
+from hashmake.model.recording import Recording
+from hashmake.model.result import COMPOSITE, FAILED, SHELL, Result, ResultId
+from hashmake.model.tables import PathId, ValueId
+from hashmake.verify.step import Step, does_something
 
 _STAT_LIKE = (STAT, ACCESS)
 _CONTENT = (READ, STAT)
-
-
-class Step:
-    """A result in the tree of an evaluation.
-
-    outs     path -> version that it left; of a composite only what it wrote itself
-    below    composite: paths that steps below it wrote
-    above    the composites that it is directly below of
-    """
-
-    __slots__ = ("above", "below", "outs", "result")
-
-    def __init__(self, result: Result) -> None:
-        self.result = result
-        self.outs: dict[PathId, ValueId] = {pid: post for pid, _pre, post in result.outputs()}
-        self.below: set[PathId] = set()
-        self.above: set[ResultId] = set()
 
 
 class Differing:
@@ -56,38 +41,6 @@ class Findings:
         self.follows: list[Differing] = []
         self.not_comparable: list[Differing] = []
         self.gone: list[Step] = []
-
-
-def steps_of(recording: Recording, root: ResultId) -> dict[ResultId, Step]:
-    """Every step below a root, the root among them, those that ran or were judged first coming first."""
-    found: dict[ResultId, Step] = {}
-
-    def walk(rid: ResultId, above: ResultId | None) -> None:
-        step = found.get(rid)
-        if step is None:
-            result = recording.result(rid)
-            if result is None:
-                return
-            for kid in result.kids:
-                walk(ResultId(kid), rid)
-            step = found[rid] = Step(result)
-            for kid in result.kids:
-                below = found.get(ResultId(kid))
-                if below is not None:
-                    step.below.update(below.outs)
-                    step.below |= below.below
-            for pid in step.below:
-                step.outs.pop(pid, None)
-        if above is not None:
-            step.above.add(above)
-
-    walk(root, None)
-    return found
-
-
-def does_something(step: Step) -> bool:
-    """Whether it counts as a step: a make process that only starts others does not."""
-    return not step.result.flags & COMPOSITE or bool(step.outs)
 
 
 def _printed(result: Result) -> tuple[bytes, bool]:
@@ -243,9 +196,9 @@ class Comparison:
         elif kind == other:
             clash = old != new
         elif kind in _CONTENT and other in _STAT_LIKE:
-            clash = project(other, before) != now
+            clash = as_seen(other, before) != now
         elif other in _CONTENT and kind in _STAT_LIKE:
-            clash = project(kind, now) != before
+            clash = as_seen(kind, now) != before
         else:
             clash = False
         return Reason("ReadChanged", self._tables.paths[pid], before, now) if clash else None
@@ -302,5 +255,5 @@ class Comparison:
         if pid not in self._versions or pid not in self._made_again or reason.kind == "Unseen":
             return False
         versions = {self._tables.values[v] for v in self._versions[pid]}
-        projected = {project(kind, v) for v in versions for kind in (READ, LSTAT, STAT, ACCESS)}
+        projected = {as_seen(kind, v) for v in versions for kind in (READ, LSTAT, STAT, ACCESS)}
         return reason.old in (digest.ABSENT, b"E") or reason.old in projected

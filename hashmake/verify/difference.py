@@ -2,7 +2,8 @@
 
 import os
 
-from hashmake import digest
+from hashmake.disk import reading
+from hashmake.model import digest
 
 _LOOK = 8192
 _PIECE = 1 << 20
@@ -22,7 +23,7 @@ def of_texts(before: bytes, again: bytes) -> dict[str, object]:
 
 def of_paths(before: bytes, again: bytes) -> dict[str, object]:
     """What differs first between what lies at two paths; `kind` is text, bytes, type or mode."""
-    versions = [digest.of_path(path)[0] for path in (before, again)]
+    versions = [reading.of_path(path)[0] for path in (before, again)]
     if any(version[:1] != b"F" for version in versions):
         return of_versions(*versions)
     if versions[0][2:] == versions[1][2:]:

@@ -6,21 +6,21 @@ from array import array
 
 from fakes import MemoryDisk, version_of
 
-from hashmake import tables
-from hashmake.account import Account
-from hashmake.aggregate import aggregate
-from hashmake.disk import Disk
-from hashmake.recording import Recording
-from hashmake.result import COMPOSITE, FAILED, RECIPE, UNSEEN, Result
-from hashmake.running import Below
-from hashmake.tables import PathId
-from hashmake.tree import Tree
+from hashmake.disk.disk import Disk
+from hashmake.judge.account import Account
+from hashmake.judge.composite import aggregate
+from hashmake.judge.running import Below
+from hashmake.judge.tree import Tree
+from hashmake.model import kinds
+from hashmake.model.recording import Recording
+from hashmake.model.result import COMPOSITE, FAILED, RECIPE, UNSEEN, Result
+from hashmake.model.tables import PathId
 
 
 def kid(recording: Recording, reads: dict[str, str], writes: dict[str, str]) -> Result:
     t = recording.tables
     result = Result(repr((reads, writes)).encode(), RECIPE, PathId(0), [b"x"])
-    facts = [t.fact(tables.READ, t.path(b"/w/" + n.encode()), t.value(version_of(v))) for n, v in reads.items()]
+    facts = [t.fact(kinds.READ, t.path(b"/w/" + n.encode()), t.value(version_of(v))) for n, v in reads.items()]
     result.facts = array("I", sorted(facts))
     for n, v in writes.items():
         result.outs.extend((t.path(b"/w/" + n.encode()), 0, t.value(version_of(v)) if v else 0))

@@ -5,16 +5,17 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-from hashmake import compact, tables
-from hashmake.archive import Archive
-from hashmake.database import Database
-from hashmake.result import COMPOSITE, RECIPE, ROOT, Result
-from hashmake.tables import ValueId
+from hashmake.model import kinds
+from hashmake.model.result import COMPOSITE, RECIPE, ROOT, Result
+from hashmake.model.tables import ValueId
+from hashmake.state import compact
+from hashmake.state.archive import Archive
+from hashmake.state.database import Database
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hashmake.recording import Recording
+    from hashmake.model.recording import Recording
 
 GOAL = b"g" * 16
 
@@ -24,7 +25,7 @@ def plain(recording: Recording, name: str, source: str, environment: bytes) -> R
     t = recording.tables
     result = Result(name.encode().ljust(16), RECIPE, t.path(b"/w"), [b"cc", b"cc", name.encode()])
     result.facts = array(
-        "I", [t.fact(tables.READ, t.path(b"/w/%s.c" % name.encode()), t.value(b"F-" + source.encode()))]
+        "I", [t.fact(kinds.READ, t.path(b"/w/%s.c" % name.encode()), t.value(b"F-" + source.encode()))]
     )
     result.outs = array("I", [t.path(b"/w/%s.o" % name.encode()), 0, t.value(b"F-o" + source.encode())])
     result.env = recording.env_sets.number(b"CI=" + environment)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from hashmake import tables
-from hashmake.archive import Archive
-from hashmake.database import SCHEMA, Database
 from hashmake.errors import Damaged
-from hashmake.recording import Recording
-from hashmake.result import RECIPE, Result
-from hashmake.tables import PathId
+from hashmake.model import kinds, tables
+from hashmake.model.recording import Recording
+from hashmake.model.result import RECIPE, Result
+from hashmake.model.tables import PathId
+from hashmake.state.archive import Archive
+from hashmake.state.database import Database
+from hashmake.state.schema import SCHEMA
 
 
 def filled() -> Recording:
@@ -22,7 +23,7 @@ def filled() -> Recording:
     t = recording.tables
     a, out = t.path(b"/w/a"), t.path(b"/w/with\nnewline \xff")
     result = Result(b"k" * 16, RECIPE, PathId(0), [b"/bin/sh", b"sh", b"-c", b"x"])
-    result.facts = array("I", [t.fact(tables.READ, a, t.value(b"F-12345678abcdefghijklmnop"))])
+    result.facts = array("I", [t.fact(kinds.READ, a, t.value(b"F-12345678abcdefghijklmnop"))])
     result.outs = array("I", [out, 0, t.value(b"D")])
     result.env = recording.env_sets.number(b"A=1\0B")
     recording.accept(result)
@@ -114,7 +115,7 @@ def test_the_database_page_is_the_schema_text() -> None:
     assert page.read_text() == PAGE
 
 
-PAGE = f"# The database\n\nGenerated from `hashmake/database.py`; do not edit.\n\n{SCHEMA}"
+PAGE = f"# The database\n\nGenerated from `hashmake/state/schema.py`; do not edit.\n\n{SCHEMA}"
 
 if __name__ == "__main__":
     (Path(__file__).parents[2] / "docs" / "database.md").write_text(PAGE)

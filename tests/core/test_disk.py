@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from hashmake.disk import Disk
+from hashmake.disk.disk import Disk
 
 if TYPE_CHECKING:
     from pathlib import Path

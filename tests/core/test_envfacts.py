@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hashmake.envfacts import joined, names_of, of_make, renumbered
-from hashmake.selection import pack
+from hashmake.model.envfacts import joined, names_of, of_make, renumbered
+from hashmake.model.names import pack
 
 SETS = [b"", pack(frozenset({b"CC", b"V_*"}))]
 

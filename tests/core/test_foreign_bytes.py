@@ -12,17 +12,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hashmake import supervisor, trace
-from hashmake.account import Account, Accountant
-from hashmake.archive import Archive
-from hashmake.database import Database
-from hashmake.disk import Disk
-from hashmake.engine import Engine
-from hashmake.plugin import Plain
-from hashmake.result import ROOT
-from hashmake.tables import Tables
-from hashmake.trace import TraceFile
-from hashmake.tree import Tree
+from hashmake.disk.disk import Disk
+from hashmake.judge.account import Account
+from hashmake.judge.accountant import Accountant
+from hashmake.judge.engine import Engine
+from hashmake.judge.evaluation import Evaluation
+from hashmake.judge.tree import Tree
+from hashmake.model import letters
+from hashmake.model.plugin import AnyProject
+from hashmake.model.result import ROOT
+from hashmake.model.tables import Tables
+from hashmake.run import supervisor, trace
+from hashmake.run.trace import TraceFile, traces_in
+from hashmake.state.archive import Archive
+from hashmake.state.database import Database
 
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PATH_KINDS = {bytes([kind]) for kind in b"rnslakdefwcutmMS"}
@@ -58,7 +61,7 @@ def absorbed(records: list[bytes]) -> Account:
     account = Account(0, 0)
     disk = Disk()
     accountant = Accountant(Tree(Tables(), disk), disk, b"/nowhere/.hashmake", lambda _account: set())
-    accountant.absorb(account, records, {b"HOME": b"/root"})
+    accountant.absorb(account, records)
     return account
 
 
@@ -122,7 +125,7 @@ def test_a_whole_trace_is_not_lost(records: list[bytes]) -> None:
 @given(RECORDS, PATHS, RECORDS)
 def test_a_call_that_never_ended_is_a_lost_trace(before: list[bytes], path: bytes, after: list[bytes]) -> None:
     """Nobody knows what it did; what came before it is read."""
-    records, lost = read(whole([*before, trace.BEGUN + path, *after]))
+    records, lost = read(whole([*before, letters.BEGUN + path, *after]))
     assert records[: len(before)] == before
     assert lost
 
@@ -150,11 +153,10 @@ class Peer:
         own = os.fsencode(folder)
         run = os.fsencode(f"{folder}/run")
         tree = Tree(recording.tables, disk)
-        self.engine = Engine(
-            recording, recording.goal(b"g" * 16), tree, disk, Plain(), run, own, (), [], b"", lambda _step: None
-        )
-        environment = self.engine.surroundings.environment(b"")
-        self.root = self.engine.start(ROOT, b"k" * 16, own, [b"make"], environment, None)
+        evaluation = Evaluation(recording, recording.goal(b"g" * 16), tree, disk, AnyProject())
+        self.engine = Engine(evaluation, traces_in(run), own, [], b"", lambda _step: None)
+        environment = self.engine.environments.of(b"")
+        self.root = self.engine.starter.start(ROOT, b"k" * 16, own, [b"make"], environment, None)
         self.supervisor = supervisor.Supervisor(self.engine, f"{folder}/run", "", lambda: None)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.connect(f"{folder}/run/sock")
@@ -164,9 +166,9 @@ class Peer:
         self.socket.sendall(data)
         self.socket.close()
         for _ in range(3):
-            self.supervisor._serve(0, -1)
+            self.supervisor.serve(0)
         while self.supervisor._severed:  # its step's processes are looked for, and there are none
-            self.supervisor._serve(0, -1)
+            self.supervisor.serve(0)
         self.supervisor.close()
         self.db.close()
 
@@ -203,6 +205,6 @@ def test_the_supervisor_survives_what_comes_over_its_socket(data: bytes) -> None
     with tempfile.TemporaryDirectory() as folder:
         peer = Peer(folder)
         peer.say(data)
-        assert set(peer.engine.running) == {peer.root.number}
-        for ran in peer.engine.ran:
+        assert set(peer.engine.evaluation.running) == {peer.root.number}
+        for ran in peer.engine.ending.log.ran:
             assert ran.code != 0 or data.count(b"D")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hashmake import git
+from hashmake.disk import git
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,13 +6,17 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from hashmake import digest, disk, nullcheck
-from hashmake.disk import Disk
+from hashmake.disk import reading
+from hashmake.disk.disk import Disk
+from hashmake.disk.signature import Signature, unchanged
+from hashmake.null import check as nullcheck
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+
+    from hashmake.null.manifest import Manifest
 
 
 def aged(path: Path) -> bytes:
@@ -22,7 +26,7 @@ def aged(path: Path) -> bytes:
     return os.fsencode(path)
 
 
-def manifest(path: bytes, version: bytes, signature: bytes) -> nullcheck.Manifest:
+def manifest(path: bytes, version: bytes, signature: bytes) -> Manifest:
     return ([], [], [], [], [], [], [], [], [], [path], [version], [signature])
 
 
@@ -34,7 +38,7 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest
     assert signature
     later = Disk()
     later.know_looks([path], [version], [signature])
-    monkeypatch.setattr(digest, "of_file", lambda _path: (b"read", None))
+    monkeypatch.setattr(reading, "of_file", lambda _path: (b"read", None))
     assert later.looked(path) == version
     assert later.files_read == 0
     assert nullcheck.first_difference(manifest(path, version, signature)) is None
@@ -65,7 +69,7 @@ def test_a_file_that_was_read_just_after_it_changed_is_read_each_time(tmp_path: 
     found = Disk()
     version = found.looked(os.fsencode(path))
     packed = found._signatures[os.fsencode(path)]
-    ctime = disk._Signature(packed).ctime_ns
+    ctime = Signature(packed).ctime_ns
     found._signatures[os.fsencode(path)] = packed[:-8] + (ctime + 1).to_bytes(8, "little")
     assert found.lasting_signature(os.fsencode(path)) == b""
     assert nullcheck.first_difference(manifest(os.fsencode(path), version, b"")) is None
@@ -76,9 +80,9 @@ def test_nothing_is_saved_after_the_clock_was_set_back(tmp_path: Path, monkeypat
     first = Disk()
     first.looked(path)
     signature = first.lasting_signature(path)
-    assert disk.unchanged(path, signature)
+    assert unchanged(path, signature)
     monkeypatch.setattr(time, "time_ns", lambda: 10**18)
-    assert not disk.unchanged(path, signature)
+    assert not unchanged(path, signature)
 
 
 def test_a_link_in_the_place_of_a_file_is_a_difference(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hashmake.makeargs import MakeArguments
+from hashmake.model.makeargs import MakeArguments
 
 
 def test_goals_variables_and_directories_are_told_apart() -> None:

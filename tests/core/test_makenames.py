@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hashmake.makenames import names_in, words_in
-from hashmake.selection import EVERY, Selection, pack, unpack
+from hashmake.model.makenames import names_in, words_in
+from hashmake.model.names import EVERY, pack, unpack
+from hashmake.model.selection import Selection
 
 
 def can_name(text: bytes, name: bytes) -> bool:

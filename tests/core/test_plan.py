@@ -6,11 +6,13 @@ from array import array
 
 from fakes import MemoryDisk, version_of
 
-from hashmake import plan, tables
-from hashmake.recording import Recording
-from hashmake.result import FAILED, RECIPE, UNSEEN, Result
-from hashmake.tables import PathId
-from hashmake.tree import Tree
+from hashmake.judge import verdict as plan
+from hashmake.judge.reason import Reason, describe
+from hashmake.judge.tree import Tree
+from hashmake.model import kinds, tables
+from hashmake.model.recording import Recording
+from hashmake.model.result import FAILED, RECIPE, UNSEEN, Result
+from hashmake.model.tables import PathId
 
 
 class World:
@@ -30,9 +32,9 @@ class World:
     def step(self, name: str, reads: str = "", absents: str = "", lists: str = "", writes: str = "") -> Result:
         t = self.recording.tables
         result = Result(name.encode().ljust(16), RECIPE, PathId(0), [b"/bin/sh", name.encode()])
-        facts = [self.tree.fact_now(tables.READ, self.pid(n)) for n in reads.split()]
-        facts += [t.fact(tables.ABSENT, self.pid(n), tables.NO_VALUE) for n in absents.split()]
-        facts += [self.tree.fact_now(tables.LIST, t.path(b"/w")) for _ in lists.split()]
+        facts = [self.tree.fact_now(kinds.READ, self.pid(n)) for n in reads.split()]
+        facts += [t.fact(kinds.ABSENT, self.pid(n), tables.NO_VALUE) for n in absents.split()]
+        facts += [self.tree.fact_now(kinds.LIST, t.path(b"/w")) for _ in lists.split()]
         result.facts = array("I", sorted(facts))
         for out in writes.split():
             out_name, _, text = out.partition("=")
@@ -150,17 +152,17 @@ def test_every_reason_has_a_line_for_people() -> None:
         " OutputOverwritten VariableChanged FailedLastTime TraceIncomplete ChangedWhileRead Forced Prints"
     )
     for kind in kinds.split():
-        assert len(plan.describe(plan.Reason(kind, b"thing", b"Na", b"Nb"))) > 8
+        assert len(describe(Reason(kind, b"thing", b"Na", b"Nb"))) > 8
 
 
 def test_an_entry_of_a_table_that_is_not_there_is_no_changed_entry() -> None:
     """Its reader is stale because the table is gone; lines under no name are told as what they are."""
     world = World()
     entry = world.recording.tables.value(b"CONFIG_X=y")
-    fid = world.recording.tables.fact(tables.NAME, world.pid("auto.conf"), entry)
+    fid = world.recording.tables.fact(kinds.NAME, world.pid("auto.conf"), entry)
     assert plan.explain(fid, world.tree).kind == "Vanished"
-    assert plan.describe(plan.Reason("NameChanged", b"/w/t", b"CONFIG_X=y", b"CONFIG_X")).endswith("y -> not set")
-    assert plan.describe(plan.Reason("NameChanged", b"/w/t", b"=a", b"=b")).startswith("lines of /w/t changed")
+    assert describe(Reason("NameChanged", b"/w/t", b"CONFIG_X=y", b"CONFIG_X")).endswith("y -> not set")
+    assert describe(Reason("NameChanged", b"/w/t", b"=a", b"=b")).startswith("lines of /w/t changed")
 
 
 def test_an_equal_result_is_the_older_one_again() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from hashmake.account import Account
-from hashmake.progress import short
-from hashmake.running import Running
-from hashmake.step import Environment, never
-from hashmake.trace import TraceFile
+from hashmake.judge.account import Account
+from hashmake.judge.running import Running
+from hashmake.model.environment import Environment
+from hashmake.model.makeflags import never
+from hashmake.progress.live import short
+from hashmake.run.trace import TraceFile
 
 
 def running(*argv: bytes, makes: tuple[bytes, ...] = ()) -> Running:

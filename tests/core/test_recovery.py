@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hashmake import recovery, statedir
-from hashmake.archive import Archive
-from hashmake.database import Database
-from hashmake.view import View
+from hashmake.run import directory
+from hashmake.run.view import View
+from hashmake.state import recovery
+from hashmake.state.archive import Archive
+from hashmake.state.database import Database
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ def test_a_run_directory_that_is_just_being_made_is_left_alone(tmp_path: Path) -
 
 def left(base: Path) -> list[str]:
     """What a sweep leaves."""
-    recovery.sweep(str(base))
+    directory.sweep(str(base))
     return sorted(path.name.rpartition("-")[2] for path in base.iterdir())
 
 
@@ -45,15 +46,16 @@ def test_a_run_directory_is_forgotten_before_it_is_removed(tmp_path: Path, monke
     (tmp_path / "db").mkdir()
     db = Database(str(tmp_path / "db"))
     archive = Archive(db)
-    run_directory = recovery.begin(db, str(tmp_path), bytes(16))
+    run_directory = directory.make(str(tmp_path))
+    recovery.begin(db, run_directory, directory.boot_id(), bytes(16))
     removed = []
 
     def look(path: str) -> None:
         removed.append((path, db.get(b"O")))
         remove(path)
 
-    remove = statedir.remove_run_directory
-    monkeypatch.setattr(recovery, "remove_run_directory", look)
-    assert not recovery.recover(db, archive, archive.load(), ())
+    remove = directory.remove
+    monkeypatch.setattr(directory, "remove", look)
+    assert not recovery.recover(db, archive, archive.load(), directory, ())
     assert [(path, bool(marker)) for path, marker in removed] == [(run_directory, False)]
     db.close()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hashmake.statedir import StateDirectory
+from hashmake.state.directory import StateDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path

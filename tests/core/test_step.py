@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from hashmake.disk.disk import Disk
 from hashmake.kbuild.plugin import Kbuild
-from hashmake.step import EXPRESSIONS, WHOLE, Environment, never, normal_makeflags, only_prints, variables_in
+from hashmake.model.environment import Environment
+from hashmake.model.makeflags import never, normal_makeflags
+from hashmake.model.shelltext import only_prints, variables_in
+from hashmake.model.variables import EXPRESSIONS, WHOLE
 
 
 def environment(*strings: bytes) -> Environment:
@@ -35,7 +39,7 @@ def test_makeflags_keep_only_what_can_change_a_product(given: bytes, normal: byt
 
 def test_kbuild_verbosity_is_no_difference() -> None:
     """V=1 and -s run nothing: neither variables nor the echo in the command count."""
-    k = Kbuild()
+    k = Kbuild(Disk())
     quiet = [b"/bin/sh", b"/bin/sh", b"-c", b"set -e;  echo '  CC      a.o';    gcc -c a.c"]
     loud = [b"/bin/sh", b"/bin/sh", b"-c", b"set -e;  echo '  gcc -DX='\\''\"y\"'\\'' -c a.c';    gcc -c a.c"]
     silent = [b"/bin/sh", b"/bin/sh", b"-c", b"set -e;   gcc -c a.c"]

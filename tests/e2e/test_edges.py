@@ -242,7 +242,7 @@ def test_more_products_than_expected_are_no_end_of_it(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text(
         "all: $(addprefix c,$(shell seq 40))\na%: ; echo $* > $@\nb%: a% ; cp $< $@\nc%: b% ; cp $< $@\n.SECONDARY:\n"
     )
-    script = "import sys, hashmake.view as v; v._LEAST = 16; from hashmake.front import main; main()"
+    script = "import sys, hashmake.run.view as v; v._LEAST = 16; from hashmake.front import main; main()"
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": tool.python_path()}
     command = [tool.build_command()[0], "-c", script, "build", "-j4"]
     for end in ("were current", "nothing changed"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hashmake.database import Database
+from hashmake.state.database import Database
 
 from . import tool
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from hashmake.archive import Archive
-from hashmake.database import BE, Database, pack_manifest, unpack_manifest
-from hashmake.statedir import StateDirectory
+from hashmake.null.manifest import pack_manifest, unpack_manifest
+from hashmake.state.archive import Archive
+from hashmake.state.database import BE, Database
+from hashmake.state.directory import StateDirectory
 
 from . import tool
 from .project import MODES, Project

@@ -192,7 +192,7 @@ def test_state_that_would_lie_on_a_network_file_system_is_refused_with_one_line(
 
 def test_the_types_that_count_as_network_file_systems() -> None:
     """What this machine can't mount: by the name that the kernel gives it."""
-    from hashmake.place import _is_remote
+    from hashmake.state.place import _is_remote
 
     for kind in "nfs nfs4 cifs smb3 9p virtiofs ceph lustre afs fuse fuse.sshfs fuse.glusterfs fuse.grpcfuse".split():
         assert _is_remote(kind), kind

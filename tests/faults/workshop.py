@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from e2e.project import ANCIENT, MODES, Project
 from e2e.running import drained, members
 from e2e.snapshot import contents, differences, names
-from hashmake.database import Database, unpack_manifest
 from hashmake.errors import Damaged, StateUnusable
-from hashmake.nullcheck import first_difference
+from hashmake.null.check import first_difference
+from hashmake.null.manifest import unpack_manifest
+from hashmake.state.database import Database
 
 if TYPE_CHECKING:
     from random import Random

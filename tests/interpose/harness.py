@@ -15,6 +15,8 @@ import xxhash
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "hashmake" / "interpose"
 VERSION = 10
+TRACE_MAGIC = 0x52544D48
+VIEW_MAGIC = 0x57564D48
 TRACE_FIRST = 65536
 TRACE_HEADER = struct.Struct("=IIQQIII5I")
 TABLES = 10
@@ -28,7 +30,7 @@ CAPACITY = DIRCAP = 4096
 
 def build_library(folder: Path) -> Path:
     """Compile the interposer (and the launcher beside it) as the brief's build line says."""
-    sources = sorted(str(path) for path in SOURCES.glob("*.c") if path.name != "hmstep.c")
+    sources = sorted(str(path) for path in SOURCES.glob("*.c"))
     library = folder / "libhashmake.so"
     flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-Wframe-larger-than=768"]
     subprocess.run(
@@ -64,7 +66,7 @@ class Trace(NamedTuple):
 def decode_trace(data: bytes) -> Trace:
     """Decode a trace file."""
     magic, version, tail, limit, flags, expected, hello, *_ = TRACE_HEADER.unpack_from(data)
-    assert (magic, version) == (0x52544D48, VERSION)
+    assert (magic, version) == (TRACE_MAGIC, VERSION)
     assert tail <= limit or flags & 1
     body = data[TRACE_HEADER.size : min(tail, len(data))]
     records = [Record(chr(part[0]), os.fsdecode(part[1:])) for part in body.split(b"\0") if part and part[:1] != b"."]
@@ -97,7 +99,7 @@ class RunDirectory:
 
     def make_trace(self, step: int, size: int = TRACE_FIRST, flags: int = 0) -> None:
         """Make the empty trace file of a step."""
-        header = TRACE_HEADER.pack(0x52544D48, VERSION, TRACE_HEADER.size, size, flags, 0, 0, *[0] * 5)
+        header = TRACE_HEADER.pack(TRACE_MAGIC, VERSION, TRACE_HEADER.size, size, flags, 0, 0, *[0] * 5)
         (self.folder / "t" / str(step)).write_bytes(header + bytes(size - len(header)))
 
     def make_view(
@@ -113,7 +115,7 @@ class RunDirectory:
             slots[at] = (key, value)
         hashes = [path_hash(path) for path in tables]
         hashes += [0] * (TABLES - len(hashes))
-        data = VIEW_HEADER.pack(0x57564D48, VERSION, CAPACITY, seq, 1, DIRCAP, flags, 0, *hashes)
+        data = VIEW_HEADER.pack(VIEW_MAGIC, VERSION, CAPACITY, seq, 1, DIRCAP, flags, 0, *hashes)
         data += b"".join(struct.pack("=QQ", *slot) for slot in slots) + bytes(8 * DIRCAP)
         (self.folder / "view").write_bytes(data)
 

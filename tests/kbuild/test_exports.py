@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hashmake.disk.disk import Disk
 from hashmake.kbuild.ksyms import KSyms, fold, misfits
 from hashmake.kbuild.symbols import symbols
 
@@ -116,9 +117,9 @@ def test_an_object_that_exports_something_else_than_is_needed_is_named(
     stamps = [f" $(wildcard include/config/ksym/{name}.h) \\\n" for name in ("kfree", "kmalloc") if folded]
     table = "".join(f"#define __KSYM_{name} 1\n" for name in needed.split())
     path = lay(tmp_path, table.encode(), "".join(stamps).encode())
-    assert misfits((os.fsencode(tmp_path),), folded) == ([] if fits else [path])
+    assert misfits((os.fsencode(tmp_path),), Disk(), folded) == ([] if fits else [path])
 
 
 def test_what_is_linked_of_objects_tells_nothing_before_linux_5_0(tmp_path: Path) -> None:
     lay(tmp_path, b"", b"cmd_a.o := ld -r -o a.o b.o\n")
-    assert misfits((os.fsencode(tmp_path),), folded=True) == []
+    assert misfits((os.fsencode(tmp_path),), Disk(), folded=True) == []

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hashmake.kbuild import recognise
+from hashmake.disk.disk import Disk
+from hashmake.disk.reading import beginning
 from hashmake.kbuild.plugin import Kbuild
+from hashmake.kbuild.recognise import recognise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,17 +37,17 @@ ANEW = {
 @pytest.mark.parametrize("command", ANEW)
 def test_commands_that_begin_their_products_anew(command: str) -> None:
     """All programs in them are known to; no condition stands before them."""
-    assert Kbuild().replaces([b"/bin/sh", b"/bin/sh", b"-c", command.encode()]) is ANEW[command]
+    assert Kbuild(Disk()).replaces([b"/bin/sh", b"/bin/sh", b"-c", command.encode()]) is ANEW[command]
 
 
 def test_a_command_without_a_shell() -> None:
-    assert Kbuild().replaces([b"/usr/bin/gcc", b"gcc", b"-c", b"-o", b"a.o", b"a.c"]) is True
+    assert Kbuild(Disk()).replaces([b"/usr/bin/gcc", b"gcc", b"-c", b"-o", b"a.o", b"a.c"]) is True
 
 
 def test_only_one_script_compares_times() -> None:
     words = [b"/bin/sh", b"sh", b"/k/scripts/adjust_autoksyms.sh", b"make -f Makefile autoksyms_recursive"]
-    assert Kbuild().compares_times(words)
-    assert not Kbuild().compares_times([b"/bin/sh", b"sh", b"-c", b"gcc -c a.c"])
+    assert Kbuild(Disk()).compares_times(words)
+    assert not Kbuild(Disk()).compares_times([b"/bin/sh", b"sh", b"-c", b"gcc -c a.c"])
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_an_output_directory_is_told_by_the_makefile_that_kbuild_writes_there(
 ) -> None:
     """Until Linux 5.3 a script of its own wrote it."""
     (tmp_path / "Makefile").write_text(head)
-    assert recognise(os.fsencode(tmp_path)) is known
+    assert recognise(os.fsencode(tmp_path), os.path.exists, beginning) is known
 
 
 @pytest.mark.parametrize("stamps", ["include/ksym/", "include/config/ksym/"])
@@ -73,6 +75,6 @@ def test_an_output_directory_has_the_stamps_of_its_sources(tmp_path: Path, stamp
     (tmp_path / "out/source").symlink_to("../sources")
     table = os.fsencode(tmp_path / "out") + b"/include/generated/autoksyms.h"
     for directory in ("out", "sources"):
-        projections = dict(Kbuild().tables((os.fsencode(tmp_path / "out"), os.fsencode(tmp_path / directory))))
+        projections = dict(Kbuild(Disk()).tables((os.fsencode(tmp_path / "out"), os.fsencode(tmp_path / directory))))
         (stamp,) = projections[table].stamps(table, b"", b"#define __KSYM_kfree 1\n")
         assert stamp.startswith(os.fsencode(tmp_path / "out" / stamps))

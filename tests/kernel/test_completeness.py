@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from interpose import harness, watching
 
-import hashmake.session
 from e2e import tool
+from hashmake.run.library import library_path
 
 from . import linux as cache
 from .linux import Linux
@@ -58,7 +58,7 @@ def test_every_path_of_a_whole_build_is_in_its_steps_trace(everything: None, sou
     assert not told.unseen
     assert not told.lost
     assert not [step for step, trace in traces.items() if trace.expected != trace.hello]
-    library = hashmake.session.library_path()
+    library = library_path()
     watcher = watching.Watch(library, tree.source)
     with (tmp_path / "strace").open(errors="surrogateescape") as lines:
         watcher.families(lines)

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from e2e import tool
-from hashmake.archive import Archive
-from hashmake.database import BE, Database
-from hashmake.statedir import StateDirectory
+from hashmake.state.archive import Archive
+from hashmake.state.database import BE, Database
+from hashmake.state.directory import StateDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hashmake.recording import Recording
-    from hashmake.result import Result
+    from hashmake.model.recording import Recording
+    from hashmake.model.result import Result
 
 NOBODY = 65534
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hashmake.database import Database
-from hashmake.recovery import boot_id
-from hashmake.statedir import StateDirectory
+from hashmake.run.directory import boot_id
+from hashmake.state.database import Database
+from hashmake.state.directory import StateDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hashmake.recording import Recording
-    from hashmake.result import Result
+    from hashmake.model.recording import Recording
+    from hashmake.model.result import Result
 
     from .conftest import Tree
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hashmake.recovery import sweep
+from hashmake.run.directory import sweep
 
 from .conftest import NOBODY, Tree, wait_for
 

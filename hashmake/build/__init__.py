@@ -1,0 +1,1 @@
+"""The conductor: what a build does, stage by stage."""

@@ -1,0 +1,158 @@
+"""A build that is not null: make evaluates in the clean view, the supervisor answers its steps, what ran is kept."""
+
+import os
+from typing import TYPE_CHECKING
+
+from hashmake.build.finish import Saving
+from hashmake.build.make import run_make
+from hashmake.build.messages import tell_what_was_replaced
+from hashmake.build.prepare import Preparation
+from hashmake.build.setting import Setting
+from hashmake.errors import EXIT_FAILED, EXIT_INTERRUPTED, Damaged, StateUnusable
+from hashmake.judge.engine import Engine
+from hashmake.judge.tree import Tree
+from hashmake.progress.choice import for_build
+from hashmake.request import Request
+from hashmake.run import directory
+from hashmake.run.library import library_path, loadable
+from hashmake.run.supervisor import Supervisor
+from hashmake.state.nulllog import last_null
+from hashmake.state.opened import Opened, close, open_recording
+from hashmake.state.recovery import begin, recover
+from hashmake.tell import say
+
+if TYPE_CHECKING:
+    from hashmake.progress.plain import Progress
+
+_MAX_RESTARTS = 3
+
+
+def evaluate(request: Request) -> int:
+    """Run make under the supervisor; its exit status. Raises StateUnusable before make has started."""
+    state = request.state
+    if not state.locked:
+        os.makedirs(request.out, exist_ok=True)
+        state.make()
+        if request.place.remote and state.made and not request.drop_in:
+            say(
+                f"{request.out}: on a network file system ({request.place.remote}); state is kept in {state.path};"
+                " use --state-dir for another place"
+            )
+        state.lock()
+    state.remember(request.start, request.words)
+    if not os.path.exists(library_path()):
+        raise StateUnusable(f"{library_path()}: the interposer is missing; reinstall hashmake")
+    opened = open_recording(state)
+    code = 2
+    ruined = ""
+    try:
+        for attempt in range(_MAX_RESTARTS + 1):
+            # What can't be put right by running what is stale is put right by running everything.
+            session, code = _settled(request, opened, anew=attempt == _MAX_RESTARTS)
+            ruined = session.ruined
+            if ruined and session.again:
+                say(f"{request.out}: products can't be brought to their last versions; build again")
+                code = code or EXIT_FAILED
+            if ruined or not session.again:
+                break
+        else:
+            say(f"{request.out}: products can't be brought to their last versions; remove them (make clean) and build")
+            code = code or EXIT_FAILED
+    except Damaged as damage:
+        ruined = str(damage)
+        raise StateUnusable(f"{state.database}: {damage}") from damage
+    finally:
+        close(opened, state, ruined, complete=code == 0)
+        if code != 0 and not opened.recording.products:
+            state.unmake()
+        state.release()
+    return code
+
+
+def _settled(request: Request, opened: Opened, anew: bool) -> tuple["Session", int]:
+    """A build, and again for each product that turned out to be a source meanwhile: there are only so many."""
+    while True:
+        session = Session(request, opened, anew)
+        code = session.build()
+        if not (session.roles and session.again):
+            return session, code
+
+
+class Session:
+    """One evaluation by make, with what comes before and after it.
+
+    again   something could only be put right by another one
+    roles   how many products turned out to be sources
+    ruined  why the database can't be written and is to be set aside
+    """
+
+    def __init__(self, request: Request, opened: Opened, anew: bool) -> None:
+        """`anew`: nothing that is recorded is believed."""
+        self.again = False
+        self.roles = 0
+        self._anew = anew
+        self._setting = setting = Setting(request, opened)
+        self._preparation = Preparation(setting)
+        self._saving = Saving(setting, self._preparation)
+        self._progress: Progress = request.progress or for_build(
+            request.quiet, request.drop_in, setting.expected_steps()
+        )
+
+    @property
+    def ruined(self) -> str:
+        """See the class's text."""
+        return self._saving.ruined
+
+    def build(self) -> int:
+        """Prepare the tree and the view, run make, record."""
+        setting, preparation = self._setting, self._preparation
+        request, recording, db = setting.request, setting.recording, setting.db
+        if recover(db, setting.archive, recording, directory, setting.places):
+            if not request.drop_in:
+                say(f"{request.state.path}: the machine went down in the last build; everything is built again")
+            db.put_all({b"D": b"1"})
+        preparation.distrust_misfits()
+        distrust = self._anew or bool(db.get(b"D"))
+        preparation.moved()
+        recording.build = max(recording.build, last_null(request.state.path)[0]) + 1
+        first_contact = not recording.goals or (len(recording.goals) == 1 and not setting.goal.products)
+        run_dir = directory.make(request.state.path)
+        begin(db, run_dir, directory.boot_id(), request.key)
+        try:
+            engine, code, stopped, saved = self._evaluate(run_dir, distrust, first_contact)
+        except StateUnusable:
+            directory.remove(run_dir)
+            raise
+        wrong = tell_what_was_replaced(setting, preparation, engine.evaluation.tree, code)
+        # After any other exception, and when the end could not be saved, the run directory stays: it tells the next
+        # build what this one wrote.
+        if saved:
+            directory.remove(run_dir)
+        self.again = engine.evaluation.restart or wrong
+        self.roles = engine.evaluation.roles
+        self._progress.close(engine, code)
+        return EXIT_INTERRUPTED if stopped else code
+
+    def _evaluate(self, run_dir: str, distrust: bool, first_contact: bool) -> tuple[Engine, int, bool, bool]:
+        """Make's part: the engine, the exit status, whether it was interrupted (Ctrl-C), whether all was saved."""
+        setting, preparation, recording = self._setting, self._preparation, self._setting.recording
+        view = preparation.make_view(run_dir)
+        tree = Tree(recording.tables, setting.disk, recording.seq, view.made)
+        preparation.own_up()
+        preparation.learn_ages()
+        preparation.hide(tree, view)
+        library = loadable(run_dir)
+        engine = setting.engine(tree, run_dir, library, self._progress.step)
+        engine.forced |= distrust
+        engine.altered = set(preparation.altered)
+        engine.evaluation.give_up = view.give_up
+        supervisor = Supervisor(engine, run_dir, library, lambda: self._saving.save(engine))
+        try:
+            code, root, result = run_make(setting, engine, supervisor)
+            engine.evaluation.restart |= view.full
+            first = first_contact and not recording.sources
+            saved = self._saving.finish(engine, root, result, code, first)
+        finally:
+            supervisor.close()
+            view.close()
+        return engine, code, supervisor.signals == 2, saved

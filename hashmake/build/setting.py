@@ -1,0 +1,75 @@
+"""What all stages of one build work with."""
+
+import os
+from collections.abc import Callable
+
+from hashmake.disk.disk import Disk
+from hashmake.judge.engine import Engine
+from hashmake.judge.evaluation import Evaluation
+from hashmake.judge.running import Running
+from hashmake.judge.tree import Tree
+from hashmake.kbuild.plugin import Kbuild
+from hashmake.model.plugin import AnyProject, Plugin
+from hashmake.model.result import QUERY, SAYS
+from hashmake.null.manifest import unpack_manifest
+from hashmake.request import Request
+from hashmake.run.trace import traces_in
+from hashmake.state.keep import Keeper
+from hashmake.state.opened import Opened
+
+
+class Setting:
+    """What is asked for, what is known, and who knows the project.
+
+    keeper   copies of what a person wrote
+    names    of the variables that count for this goal, packed, as known before the build
+    own      the state directory
+    places   directories whose leftovers may be removed; tables: directories in which the project's tables of names lie
+    """
+
+    def __init__(self, request: Request, opened: Opened) -> None:
+        self.request = request
+        self.db, self.archive, self.recording = opened.db, opened.archive, opened.recording
+        self.goal = self.recording.goal(request.key)
+        self.keeper = Keeper(request.state.path, request.out, self.recording.build + 1)
+        self.own = os.fsencode(request.state.path)
+        self.disk = Disk(frozenset({self.own}))
+        self.names = self.db.get(b"N" + request.key + request.asked)
+        request.choose(self.names)
+        stored = self.db.get(b"n" + request.key + request.inputs)
+        if stored is not None:
+            self.disk.know_looks(*unpack_manifest(stored)[9:])
+        self.places = tuple(os.fsencode(d) for d in (request.where, request.out))
+        self.tables = tuple(os.fsencode(d) for d in (request.where, request.configured))
+        self.plugin: Plugin = Kbuild(self.disk) if request.kbuild else AnyProject()
+
+    def expected_steps(self) -> int:
+        """How many steps the last build of this goal had; 0: not known."""
+        rid = self.goal.root_for(self.request.inputs) or (self.goal.roots[-1][1] if self.goal.roots else None)
+        root = self.recording.result(rid) if rid is not None else None
+        return root.steps if root is not None else 0
+
+    def engine(self, tree: Tree, run_dir: str, library: str, on_step: Callable[[Running], None]) -> Engine:
+        """An engine for one evaluation. `library`: as loadable() gave it."""
+        request = self.request
+        evaluation = Evaluation(self.recording, self.goal, tree, self.disk, self.plugin, self.places)
+        engine = Engine(
+            evaluation,
+            traces_in(os.fsencode(run_dir)),
+            self.own,
+            self.plugin.tables(self.tables),
+            os.fsencode(library),
+            on_step,
+        )
+        engine.forced = request.arguments.always_make
+        engine.again = request.again
+        engine.mine = frozenset(p for path in self.keeper.mine if (p := tree.tables.path_ids.get(path)) is not None)
+        engine.prints = self._asked_for_what_it_prints()
+        for name in request.arguments.new_files:
+            tree.assumed_new.add(tree.tables.path(os.fsencode(request.path(name))))
+        return engine
+
+    def _asked_for_what_it_prints(self) -> bool:
+        """Whether steps that make no files run, current or not: what a goal makes is known when it was built once."""
+        root = self.recording.result(self.goal.roots[-1][1]) if self.goal.roots else None
+        return root is None or bool(root.flags & QUERY or (root.flags & SAYS and self.request.query))

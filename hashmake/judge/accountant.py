@@ -1,0 +1,151 @@
+"""From the records of a running step to facts and outputs: what it read as it was, what it left behind.
+
+The knotty part: one path can be looked for, made, read, changed and removed in one step. What counts as input is only
+what was seen before the step itself first wrote the path; what counts as output is what is there when it ends; a path
+that was not there before and is not there after is a temporary, and is neither (design.md, rules 0 and 1).
+"""
+
+from collections.abc import Callable
+from posixpath import dirname
+
+from hashmake.judge.account import Account
+from hashmake.judge.listings import Listings
+from hashmake.judge.moves import Moves
+from hashmake.judge.reads import LOOK_KINDS, Reads
+from hashmake.judge.scripts import Scripts
+from hashmake.judge.tree import Tree
+from hashmake.judge.world import DiskLike
+from hashmake.judge.writes import WRITE_LETTERS, Writes
+from hashmake.model import letters
+from hashmake.model.kinds import ABSENT, READ
+from hashmake.model.shelltext import variables_in
+from hashmake.model.variables import WHOLE
+
+_NO_RECORD = b"a record that can't be parsed"
+
+
+class Accountant:
+    """Does the accounts of all running steps over one tree."""
+
+    def __init__(
+        self, tree: Tree, disk: DiskLike, own_directory: bytes, in_flight: Callable[[Account], set[bytes]]
+    ) -> None:
+        temporaries: set[bytes] = set()  # came and went in this build
+        self._tree = tree
+        self._reads = Reads(tree, disk)
+        self._listings = Listings(tree, own_directory, temporaries, in_flight)
+        self._moves = Moves(tree, disk)
+        self._writes = Writes(tree, disk, own_directory, temporaries)
+        self._scripts = Scripts(disk)
+
+    def absorb(self, account: Account, records: list[bytes]) -> None:
+        """Take in records that came since the last call. For a plain step: all of them, once, at its end."""
+        writes = [r for r in records if r[:1] in WRITE_LETTERS]
+        if not all(r[1:2] == b"/" for r in writes):
+            account.unseen = _NO_RECORD
+            writes = [r for r in writes if r[1:2] == b"/"]
+        touched = {r[1:] for r in writes}
+        self._moves.directories(account, writes, touched)
+        self._moves.links(touched, records)
+        account.wrote |= touched
+        unique = set(records)
+        unique.discard(b"")
+        if touched:
+            unique -= {k + p for p in touched for k in _ALL_PATH_KINDS}
+        if account.make:
+            slow = list(unique)
+        else:
+            known = self._tree.record_facts
+            slow = list(unique.difference(known))
+            account.facts.update(map(known.__getitem__, unique.difference(slow)))
+        for record in slow:
+            self._one(account, record, unique)
+        if touched:
+            self._writes.take(account, records, writes, touched)
+        self._listings.close(account, unique)
+
+    def look_again(self, account: Account) -> None:
+        """At the end of a step with a make in it: what it kept open for writing has grown since."""
+        self._writes.look_again(account)
+
+    # -- one record -----------------------------------------------------------------------------------------------
+
+    def _one(self, account: Account, record: bytes, unique: set[bytes]) -> None:
+        kind = record[:1]
+        fact_kind = LOOK_KINDS.get(kind)
+        special = _SPECIAL.get(kind)
+        if kind in _PATH_LETTERS and record[1:2] != b"/":
+            account.unseen = account.unseen or _NO_RECORD
+        elif fact_kind == ABSENT:
+            self._reads.absent(account, record, unique)
+        elif fact_kind is not None:
+            self._reads.look(account, record, fact_kind)
+        elif special is not None:
+            special(self, account, record[1:])
+        elif kind not in (letters.BEGUN, letters.OVER):
+            account.unseen = account.unseen or _NO_RECORD
+
+    def _list(self, account: Account, path: bytes) -> None:
+        account.lists.setdefault(path, [])
+
+    def _entry(self, account: Account, path: bytes) -> None:
+        account.lists.setdefault(dirname(path), []).append(path)
+
+    def _listed(self, account: Account, path: bytes) -> None:
+        account.lists.setdefault(path, []).append(b"")
+
+    def _getenv(self, account: Account, name: bytes) -> None:
+        # Compilers look for the jobserver in it (gcc's LTO); who really uses it is a shell or make, seen otherwise.
+        if name != b"MAKEFLAGS":
+            account.names.add(name)
+
+    def _reader(self, account: Account, text: bytes) -> None:
+        account.readers.add(text)
+
+    def _intermediate(self, account: Account, path: bytes) -> None:
+        account.intermediates.add(path)
+
+    def _environ(self, account: Account, _program: bytes) -> None:
+        account.names.add(WHOLE)
+
+    def _script(self, account: Account, path: bytes) -> None:
+        account.shell = True
+        account.names |= self._scripts.names(path)
+
+    def _text(self, account: Account, text: bytes) -> None:
+        account.shell = True
+        account.names |= variables_in(text)
+
+    def _host(self, account: Account, name: bytes) -> None:
+        tree = self._tree
+        account.facts.add(tree.fact_now(READ, tree.tables.path(name)))
+
+    def _make(self, account: Account, _path: bytes) -> None:
+        account.make = True
+
+    def _goal(self, account: Account, name: bytes) -> None:
+        account.goal = account.goal or name
+
+    def _unseen(self, account: Account, why: bytes) -> None:
+        account.unseen = account.unseen or why or b"unknown"
+
+
+_ALL_PATH_KINDS = (*WRITE_LETTERS, *LOOK_KINDS)
+_PATH_LETTERS = frozenset(
+    {*_ALL_PATH_KINDS, letters.LIST, letters.ENTRY, letters.LISTED, letters.SCRIPT, letters.MAKE_REMOVED}
+)
+_SPECIAL: dict[bytes, Callable[[Accountant, Account, bytes], None]] = {
+    letters.LIST: Accountant._list,
+    letters.ENTRY: Accountant._entry,
+    letters.LISTED: Accountant._listed,
+    letters.MAKE_REMOVED: Accountant._intermediate,
+    letters.GETENV: Accountant._getenv,
+    letters.ENVIRON: Accountant._environ,
+    letters.READER: Accountant._reader,
+    letters.SCRIPT: Accountant._script,
+    letters.TEXT: Accountant._text,
+    letters.HOST: Accountant._host,
+    letters.MAKE: Accountant._make,
+    letters.GOAL: Accountant._goal,
+    letters.UNSEEN: Accountant._unseen,
+}

@@ -1,0 +1,147 @@
+"""What a composite step (a make process with steps below it) depends on and leaves behind, as one.
+
+Walks its events in order. An access to a path that the composite itself had already made is internal; everything else
+is a fact about the tree as it was when the composite started. So a composite is judged like a plain step, without
+looking below.
+"""
+
+from array import array
+
+from hashmake.judge.account import Account
+from hashmake.judge.running import Below, Event
+from hashmake.judge.tree import Tree
+from hashmake.judge.world import DiskLike
+from hashmake.model import digest
+from hashmake.model.kinds import ABSENT, EXISTS, LIST, NAME, NEVER, READ, as_seen
+from hashmake.model.result import COMPOSITE, FAILED, SHELL, UNSEEN, Result
+from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
+
+
+def aggregate(result: Result, events: list[Event], account: Account, tree: Tree, disk: DiskLike) -> None:
+    """Fill in facts, outs, kids, steps and flags of a composite's result."""
+    entry: set[FactId] = set()
+    seen: set[int] = set()
+    written: dict[PathId, tuple[ValueId, ValueId]] = {}
+    steps = 0
+    result.flags |= COMPOSITE
+    for event in events:
+        if isinstance(event, Below):
+            kid = event.result
+            _facts_of(kid, entry, seen, written, tree)
+            result.kids.append(kid.id)
+            steps += kid.steps
+            if kid.flags & UNSEEN or (kid.flags & FAILED and kid.kind != SHELL):
+                result.flags |= UNSEEN
+                result.why = result.why or kid.why or b"a step below it failed"
+            for write in event.writes:
+                _write(written, *write)
+        else:
+            _write(written, *event)
+    _own_facts(account, entry, written, tree)
+    _looks(account, entry, written, tree, disk)
+    result.facts = array("I", sorted(entry))
+    for pid, (pre, post) in written.items():
+        if pre != NO_VALUE or post != NO_VALUE:
+            result.outs.extend((pid, pre, post))
+    result.steps = steps + bool(account.outs)  # itself a step if it wrote files: a script that calls make
+
+
+def _write(written: dict[PathId, tuple[ValueId, ValueId]], pid: PathId, pre: ValueId, post: ValueId) -> None:
+    before = written.pop(pid, None)
+    written[pid] = (before[0] if before is not None else pre, post)
+
+
+def _facts_of(
+    kid: Result, entry: set[FactId], seen: set[int], written: dict[PathId, tuple[ValueId, ValueId]], tree: Tree
+) -> None:
+    tables = tree.tables
+    new = set(kid.facts)
+    new -= seen
+    seen |= new
+    if not written:
+        entry.update(map(FactId, new))
+        return
+    fact_path, fact_kind = tables.fact_path, tables.fact_kind
+    for fid in new:
+        pid = fact_path[fid]
+        if fact_kind[fid] == LIST and _made_by_itself(pid, written):
+            continue
+        if fact_kind[fid] == LIST:
+            entry.add(_listing_at_entry(FactId(fid), written, tree))
+        elif pid not in written:
+            entry.add(FactId(fid))
+
+
+def _made_by_itself(directory: int, written: dict[PathId, tuple[ValueId, ValueId]]) -> bool:
+    """Whether the composite made this directory: what lay in it is its own work, and it may be gone again."""
+    there = written.get(PathId(directory))
+    return there is not None and there[0] == NO_VALUE
+
+
+def _listing_at_entry(fid: FactId, written: dict[PathId, tuple[ValueId, ValueId]], tree: Tree) -> FactId:
+    """The listing without the names that the composite itself had made by then."""
+    tables = tree.tables
+    pid = PathId(tables.fact_path[fid])
+    version = tables.values[tables.fact_value[fid]]
+    prefix = tables.paths[pid].rstrip(b"/") + b"/"
+    ids = tables.path_ids
+    kept = []
+    for name in version[1:].split(b"\0"):
+        child = ids.get(prefix + name)
+        if child is None or child not in written or written[child][0] != NO_VALUE:
+            kept.append(name)
+    return tables.fact(LIST, pid, tables.value(b"N" + b"\0".join(kept)))
+
+
+def _own_facts(
+    account: Account, entry: set[FactId], written: dict[PathId, tuple[ValueId, ValueId]], tree: Tree
+) -> None:
+    tables = tree.tables
+    for fid in account.facts:
+        there = written.get(PathId(tables.fact_path[fid]))
+        kind = tables.fact_kind[fid]
+        if kind == LIST and _made_by_itself(tables.fact_path[fid], written):
+            continue
+        if kind == LIST:
+            entry.add(_listing_at_entry(fid, written, tree))
+        elif there is None or kind == NEVER or _held_before(fid, there[0], tree):
+            entry.add(fid)
+
+
+def _held_before(fid: FactId, version: ValueId, tree: Tree) -> bool:
+    """Whether the fact is about the version that was there when the composite started."""
+    tables = tree.tables
+    if tables.fact_kind[fid] == NAME:
+        return tree.names(PathId(tables.fact_path[fid]), tables.values[version], tables.values[tables.fact_value[fid]])
+    return as_seen(tables.fact_kind[fid], tables.values[version]) == tables.values[tables.fact_value[fid]]
+
+
+def _looks(
+    account: Account,
+    entry: set[FactId],
+    written: dict[PathId, tuple[ValueId, ValueId]],
+    tree: Tree,
+    disk: DiskLike,
+) -> None:
+    """What make looked at: existence; with its content where no step below reads it (design.md, rule 19)."""
+    tables = tree.tables
+    fact_path, fact_kind = tables.fact_path, tables.fact_kind
+    read = {fact_path[f] for f in entry if fact_kind[f] in (READ, NAME)}
+    for pid in account.looks:
+        there = written.get(pid)
+        if there is not None:
+            kind = EXISTS if there[0] != NO_VALUE else ABSENT
+            entry.add(tables.fact(kind, pid, tables.value(as_seen(EXISTS, tables.values[there[0]]))))
+        elif pid not in read:
+            entry.add(_looked_at(pid, account, tree, disk))
+
+
+def _looked_at(pid: PathId, account: Account, tree: Tree, disk: DiskLike) -> FactId:
+    tables = tree.tables
+    path = tables.paths[pid]
+    if pid not in tree.state:
+        if disk.head(path)[:1] != b"F":
+            return tree.fact_now(EXISTS, pid)
+        if disk.content(path) == digest.ABSENT or disk.changed_since(path, account.started_ns):
+            return tables.fact(NEVER, pid, NO_VALUE)
+    return tree.fact_now(READ if tree.seen(READ, pid)[:1] == b"F" else EXISTS, pid)

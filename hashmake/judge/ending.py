@@ -1,0 +1,173 @@
+"""The end of a step: from its account to a result that is remembered."""
+
+from array import array
+
+from hashmake.judge.account import Account
+from hashmake.judge.composite import aggregate
+from hashmake.judge.environments import Environments
+from hashmake.judge.evaluation import Evaluation
+from hashmake.judge.intake import Intake
+from hashmake.judge.log import Log
+from hashmake.judge.projector import Projector
+from hashmake.judge.reason import Reason
+from hashmake.judge.running import Below, Running
+from hashmake.judge.starting import Starter
+from hashmake.judge.unsaved import Unsaved
+from hashmake.judge.world import OpenTrace
+from hashmake.model import letters
+from hashmake.model.kinds import ABSENT
+from hashmake.model.result import COMPOSITE, FAILED, KEPT, QUERY, RECIPE, ROOT, SAYS, SHELL, UNSEEN, Result, ResultId
+from hashmake.model.tables import NO_VALUE, PathId
+
+
+class Ending:
+    """See the module's text. ran_now: results of steps that ran in this build."""
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        intake: Intake,
+        environments: Environments,
+        projector: Projector,
+        starter: Starter,
+        unsaved: Unsaved,
+        open_trace: OpenTrace,
+    ) -> None:
+        self.ran_now: set[ResultId] = set()
+        self.log = Log(evaluation.recording)
+        self._evaluation = evaluation
+        self._intake = intake
+        self._environments = environments
+        self._projector = projector
+        self._starter = starter
+        self._unsaved = unsaved
+        self._open_trace = open_trace
+
+    def done(self, running: Running, code: int, wall_us: int, stdout: bytes, truncated: bool) -> Result:
+        """A step ended: its result, remembered."""
+        account = running.account
+        self._intake.absorb(running, running.trace.records(final=True), True)
+        running.trace.close()
+        self._unsaved.trace(running.trace)
+        del self._evaluation.running[running.number]
+        tables = self._evaluation.tree.tables
+        result = Result(running.key, running.kind, tables.path(running.cwd), running.argv)
+        result.code = code & 255
+        result.wall_us = min(wall_us, 0xFFFFFFFF)
+        result.stdout = stdout
+        result.why = self._why_unseen(running, code, truncated)
+        if result.why:
+            result.flags |= UNSEEN
+        if code and running.kind != SHELL:
+            result.flags |= FAILED
+        if running.keeps and not truncated:
+            result.flags |= KEPT
+        self._project(running)
+        if account.make:
+            self._unsaved.settle()  # what a step below learns too late must not be missing from the whole
+            self._unseen_products(running)
+            aggregate(result, running.events, account, self._evaluation.tree, self._evaluation.disk)
+        else:
+            result.facts = array("I", sorted(account.facts))
+            for pid, (pre, post) in account.outs.items():
+                result.outs.extend((pid, pre, post))
+                if pre != post:
+                    self._evaluation.recording.made_anew(pid, post)
+                if tables.values[post][:1] == b"F":
+                    self._evaluation.disk.restore_time(tables.paths[pid], tables.values[post])
+        if running.kind == ROOT:
+            self._what_for(result, account)
+        self._environments.learn(running, result)
+        result = self._evaluation.recording.accept(result)
+        self.ran_now.add(result.id)
+        self._unsaved.result(result)
+        if running.parent is not None:
+            running.parent.events.append(Below(result, result.outputs()))
+        self.log.add(running, result)
+        return result
+
+    def looked_too_soon(self, running: Running) -> list[PathId]:
+        """What a step looked for in vain that other steps of this goal make, and have not made yet in this build."""
+        if running.kind != RECIPE or running.account.make:
+            return []
+        tree, ids = self._evaluation.tree, self._evaluation.tree.tables.path_ids
+        records = self._open_trace(running.number).so_far()
+        own = {record[1:] for record in records if record[:1] == letters.WRITE}
+        missed = {ids[r[1:]] for r in records if r[:1] == letters.ABSENT and r[1:] in ids and r[1:] not in own}
+        return sorted(
+            p
+            for p in missed & self._evaluation.goal.products
+            if p not in tree.made_at and tree.state.get(p) == NO_VALUE
+        )
+
+    def try_again(self, running: Running, code: int, wall_us: int, made: PathId) -> Running:
+        """A step that failed for want of a file that is there now begins once more; what it left is removed."""
+        above = running.parent
+        failed = self.done(running, code, wall_us, b"", False)
+        self.log.take_back()
+        paths = self._evaluation.tree.tables.paths
+        if above is not None:
+            event = above.events.pop()
+            above.events.extend(event.writes if isinstance(event, Below) else [event])
+        for pid, pre, post in failed.outputs():
+            if pre == NO_VALUE and post and self._evaluation.disk.remove(paths[pid], self._evaluation.places):
+                self._evaluation.tree.wrote(paths[pid])
+                self._evaluation.tree.put(pid, post, NO_VALUE, wrote=True)
+                if above is not None:
+                    above.events.append((pid, post, NO_VALUE))
+        again = self._starter.start(running.kind, running.key, running.cwd, running.argv, running.environment, above)
+        again.reason = Reason("LookedTooSoon", paths[made])
+        again.keeps = running.keeps
+        again.retried = True
+        return again
+
+    def _why_unseen(self, running: Running, code: int, truncated: bool) -> bytes:
+        """Why what is known of a step that ended is not all of it; empty when it is."""
+        why = running.account.unseen or running.trace.lost or b""
+        if running.kind == SHELL:
+            if truncated:
+                why = why or b"more output than is kept"
+            if code >= 128:
+                why = why or b"it was killed"  # make takes no notice; what it got is not the answer
+        elif self._evaluation.interrupted():
+            # make removes the targets of what it interrupts; a step that ended well just then seems to have made none.
+            why = why or b"the build was interrupted"
+        return why
+
+    def _what_for(self, root: Result, account: Account) -> None:
+        """Whether a goal is asked for what it prints, or may be."""
+        # A makefile that make remakes first (an included one) is not what was asked for.
+        if not any(post and pid not in account.reread for pid, _pre, post in root.outputs()):
+            root.flags |= QUERY
+        kids = (self._evaluation.recording.result(ResultId(number)) for number in root.kids)
+        if any(kid and kid.kind == RECIPE and not kid.outs and not kid.flags & COMPOSITE for kid in kids):
+            root.flags |= SAYS
+
+    def _project(self, running: Running) -> None:
+        """Tables of names: begin them where the last build ended, and depend on names where that can be told."""
+        if not running.account.make:
+            for pid in self._projector.plant(running):
+                self._evaluation.recording.product(
+                    self._evaluation.goal, pid, *running.account.outs[pid], self._evaluation.tree.seq
+                )
+        self._projector.apply(running)
+
+    def _unseen_products(self, running: Running) -> None:
+        """Files that make missed at first and that are there now, though no step was seen to make them.
+
+        A step that could not be followed made them: they are its products, and must not be taken for sources.
+        """
+        if not any(isinstance(e, Below) and e.result.flags & UNSEEN for e in running.events):
+            return
+        tree = self._evaluation.tree
+        tables = tree.tables
+        for fid in sorted(running.account.facts):
+            pid = PathId(tables.fact_path[fid])
+            if tables.fact_kind[fid] != ABSENT or pid in tree.state:
+                continue
+            tree.wrote(tables.paths[pid])
+            version = tree.on_disk(pid)
+            if version != NO_VALUE:
+                tree.put(pid, NO_VALUE, version, wrote=True)
+                running.events.append((pid, NO_VALUE, version))
+                self._evaluation.recording.product(self._evaluation.goal, pid, NO_VALUE, version, tree.seq)

@@ -1,0 +1,241 @@
+"""The engine: answers each step make asks for, and turns what ran into results. Knows no sockets.
+
+While make evaluates, the tree holds what a clean build would have at this moment; a step that is current moves the tree
+on without running; one that ran moves it on by what its trace says.
+"""
+
+from collections.abc import Callable
+
+from hashmake.judge.ahead import Ahead
+from hashmake.judge.believed import Believed
+from hashmake.judge.ending import Ending
+from hashmake.judge.environments import Environments
+from hashmake.judge.evaluation import Evaluation
+from hashmake.judge.intake import Intake
+from hashmake.judge.judging import Judge
+from hashmake.judge.lookups import Lookups
+from hashmake.judge.projector import Projector, Table
+from hashmake.judge.reason import FORCED, NEVER_RAN, PRINTS, Reason
+from hashmake.judge.recipes import Recipes
+from hashmake.judge.running import Below, Line, Running
+from hashmake.judge.starting import Starter
+from hashmake.judge.unsaved import Unsaved
+from hashmake.judge.world import OpenTrace
+from hashmake.model.environment import Environment
+from hashmake.model.identity import key_of
+from hashmake.model.kinds import ABSENT, READ
+from hashmake.model.plugin import Projection
+from hashmake.model.result import COMPOSITE, KEPT, RECIPE, Result, ResultId
+from hashmake.model.tables import NO_VALUE, PathId
+
+
+class Engine:
+    """One build of one goal over one recording: asks its parts in turn.
+
+    forced     -B: nothing is current
+    again      keys of steps that are not current, whatever their records say
+    prints     this goal makes no files: steps that make none run for what they print
+    altered    products that somebody changed by hand
+    mine       paths that are a person's: a step that makes nothing else is not run
+    """
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        open_trace: OpenTrace,
+        own_directory: bytes,
+        tables: list[tuple[bytes, Projection]],
+        library: bytes,
+        on_step: Callable[[Running], None],
+    ) -> None:
+        """`own_directory`: where the state is; `library`: the interposer, as LD_PRELOAD names it."""
+        self.evaluation = evaluation
+        self.forced = False
+        self.again: frozenset[bytes] = frozenset()
+        self.prints = False
+        self.altered: set[PathId] = set()
+        self.mine: frozenset[PathId] = frozenset()
+        recording, tree, disk = evaluation.recording, evaluation.tree, evaluation.disk
+        lookups = Lookups(tree, disk)
+        self._projector = Projector(recording, tree, disk, [Table(path, p, disk) for path, p in tables])
+        self._believed = Believed()
+        self.environments = Environments(evaluation, lookups, library)
+        self.judging = Judge(evaluation, self.environments, self._projector)
+        self.intake = Intake(evaluation, own_directory, open_trace)
+        self.starter = Starter(evaluation, open_trace, on_step)
+        self._recipes = Recipes(tree.tables, self._believed, self.starter)
+        self.ahead = Ahead(evaluation, self._believed, self.starter)
+        self.unsaved = Unsaved(evaluation)
+        self.ending = Ending(
+            evaluation, self.intake, self.environments, self._projector, self.starter, self.unsaved, open_trace
+        )
+
+    def ask(
+        self, kind: bytes, parent: int, cwd: bytes, argv: list[bytes], block: bytes, line: Line | None = None
+    ) -> Result | Running:
+        """A step that is current (its result), or one that has to run now."""
+        if line is not None and not line.later:
+            self._recipes.begin(line)
+        above = self.evaluation.running.get(parent)
+        if above is not None:
+            self.intake.take_in(above)
+        captured = kind == RECIPE and self.is_read(parent)
+        environment = self.environments.of(block)
+        key = key_of(kind, cwd, self.evaluation.plugin.normal_argv(argv))
+        forced = self.forced or key in self.again
+        reason: Reason | None = FORCED if forced else None
+        latest: Result | None = None
+        for candidate in self.evaluation.recording.candidates(key):
+            latest = latest or candidate
+            if candidate.outs and self.mine.issuperset(candidate.outs[0::3]):
+                return candidate
+            self._take_over(candidate)
+            if forced:
+                break
+            stale = self.judging.judge(candidate, environment, cwd) or self._prints(candidate, captured, line)
+            if stale is None:
+                self._believed.add(candidate, argv, environment)
+                self._skip(candidate, environment, above)
+                if line is not None and not captured:
+                    self._recipes.skipped(line, candidate, environment)
+                return candidate
+            reason = reason or stale
+        running = self.starter.start(kind, key, cwd, argv, environment, above, latest)
+        running.reason = reason or NEVER_RAN
+        running.keeps = captured
+        if latest is not None:
+            self._clear(latest)
+        if line is not None:
+            running.first = self._recipes.runs(line)
+        return running
+
+    def is_read(self, parent: int) -> bool:
+        """Whether somebody reads what the make in this step prints: its standard output is not the build's own."""
+        above = self.evaluation.running.get(parent)
+        return above is not None and above.captured
+
+    def _prints(self, candidate: Result, captured: bool, line: Line | None) -> Reason | None:
+        """Why a current step has to run all the same: for what it prints, or for the other lines of its recipe."""
+        joins = line is not None and self._recipes.joins(candidate, line)
+        return PRINTS if joins or self._has_to_print(candidate, captured) else None
+
+    def _has_to_print(self, candidate: Result, captured: bool) -> bool:
+        """Whether a current step has to run for what it prints: nobody else can say that in its place."""
+        if candidate.kind != RECIPE:
+            return False
+        if captured:
+            return not candidate.flags & KEPT
+        # A clean build that runs a command twice is a build that runs it twice (design.md, rule 24).
+        return not candidate.outs and (self.prints or candidate.id in self.ending.ran_now)
+
+    def _take_over(self, candidate: Result) -> None:
+        """What another goal's build of this step made from nothing is not there before this goal has asked for it."""
+        tree = self.evaluation.tree
+        for pid, pre, post in candidate.outputs() if tree.foreign or tree.uncovered else ():
+            here = tree.foreign.get(pid)
+            if pre == NO_VALUE and pid in tree.uncovered and not candidate.flags & COMPOSITE:
+                tree.cover(pid)  # a sub-make sees what lies in it until its own step asks
+            elif (
+                here is not None
+                and pre == NO_VALUE
+                and (here == post or self.evaluation.recording.reaches(pid, post, here))
+            ):
+                if pid in self.altered and self._guards(candidate, pid):
+                    continue
+                del tree.foreign[pid]
+                if self._read_by_make(pid):
+                    # The makefile that make began with: were it hidden, there would be nothing to begin the next build.
+                    self.evaluation.recording.product(
+                        self.evaluation.goal, pid, here, here, self.evaluation.recording.products[pid][1]
+                    )
+                    tree.begin_with(pid, here)
+                    continue
+                if self.judging.taken_away(pid):
+                    self.judging.removed.add(pid)  # by the other goal, whose product it was until now
+                self.evaluation.recording.product(
+                    self.evaluation.goal, pid, NO_VALUE, here, self.evaluation.recording.products[pid][1]
+                )
+                tree.hide(pid)
+                tree.conceal(pid)
+
+    def _guards(self, candidate: Result, pid: PathId) -> bool:
+        """Whether a step makes a path only where there is none, and make does not know it: `[ -f it ] || cp sample it`.
+
+        Then what a person wrote there is the person's, as it is to the step.
+        """
+        tables = self.evaluation.tree.tables
+        if not any(tables.fact_path[f] == pid and tables.fact_kind[f] == ABSENT for f in candidate.facts):
+            return False
+        return not any(pid in r.account.looks for r in self.evaluation.running.values() if r.account.make)
+
+    def _read_by_make(self, pid: PathId) -> bool:
+        """Whether a make process that is at work has read this path, and found something."""
+        tables = self.evaluation.tree.tables
+        read = {f for f in tables.facts_on.get(pid, ()) if tables.fact_kind[f] == READ}
+        return any(r.account.make and not read.isdisjoint(r.account.facts) for r in self.evaluation.running.values())
+
+    def _skip(self, result: Result, environment: Environment, above: Running | None) -> None:
+        tree = self.evaluation.tree
+        writes = []
+        for pid, _pre, post in result.outputs():
+            found = tree.state.get(pid)
+            if found is None:
+                found = tree.on_disk(pid)  # another goal made it, or it was always there
+            writes.append((pid, found, post))
+            tree.put(pid, found, post, False)
+            # For other goals: made just now, as a clean build of this goal would have; in the order of this build.
+            self.evaluation.recording.product(self.evaluation.goal, pid, found, post, tree.seq)
+        if above is not None:
+            above.account.facts.update(self.environments.passed(result, environment))
+            above.events.append(Below(result, writes))
+        self.ending.log.counts.skipped += result.steps
+
+    def _clear(self, result: Result) -> None:
+        """Remove what an earlier run of this step left and this build has not made: as in a clean tree.
+
+        Of a composite: what it wrote itself. The steps below it will be asked for.
+        """
+        tree = self.evaluation.tree
+        below: set[PathId] = set()
+        for number in result.kids:
+            kid = self.evaluation.recording.result(ResultId(number))
+            if kid is not None:
+                below.update(pid for pid, _pre, _post in kid.outputs())
+        for pid, _pre, post in result.outputs():
+            if tree.state.get(pid) != NO_VALUE or not post or pid in below:
+                continue
+            path = tree.tables.paths[pid]
+            if self.evaluation.disk.remove(path, self.evaluation.places):
+                tree.wrote(path)
+
+    def no_rule(self, path: bytes) -> None:
+        """Make has no rule for a hidden file: a product that became a source. It evaluates once more, with the file."""
+        tree = self.evaluation.tree
+        pid = tree.tables.path_ids.get(path)
+        if (
+            pid is None
+            or pid not in self.evaluation.goal.products
+            or tree.state.get(pid) != NO_VALUE
+            or pid in tree.made_at
+        ):
+            return  # a step of this build has taken it away: then make is right
+        version = tree.on_disk(pid)
+        if version != NO_VALUE:
+            self.evaluation.recording.becomes_source(pid, version, tree.seq)
+            self.evaluation.roles += 1
+            self.evaluation.restart = True
+            self.evaluation.give_up()
+
+    def conclude(self, root: Running) -> None:
+        """Make ended well: stamps that a clean build would not have go, tables of names begin the next build as now."""
+        stamps = self._projector.conclude()
+        if stamps is None:
+            return
+        for pid, pre in list(self.evaluation.tree.state.items()):
+            path = self.evaluation.tree.tables.paths[pid]
+            gone = pre != NO_VALUE and path not in stamps and self.evaluation.plugin.only_a_stamp(path)
+            if gone and self.evaluation.disk.remove(path, self.evaluation.places):
+                self.evaluation.tree.wrote(path)
+                self.evaluation.tree.put(pid, pre, NO_VALUE, wrote=True)
+                self.evaluation.recording.product(self.evaluation.goal, pid, pre, NO_VALUE, self.evaluation.tree.seq)
+                root.events.append((pid, pre, NO_VALUE))

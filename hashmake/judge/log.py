@@ -1,0 +1,72 @@
+"""The log of one evaluation: which steps ran, and why."""
+
+from hashmake.judge.reason import NEVER_RAN, Reason
+from hashmake.judge.running import Running
+from hashmake.model.recording import Recording
+from hashmake.model.result import COMPOSITE, FAILED, ROOT, Result
+
+
+class Counts:
+    """How many steps ran, were skipped, failed; how many make processes were evaluated.
+
+    A composite is a step as well if it wrote files itself.
+    """
+
+    def __init__(self) -> None:
+        self.run = self.skipped = self.failed = self.evaluated = 0
+
+
+class Ran:
+    """One line of the log: a step that ran."""
+
+    __slots__ = ("argv", "code", "cpu_us", "cwd", "kind", "outputs", "peak_kb", "reason", "started", "wall_us")
+
+    def __init__(self, running: Running, result: Result, outputs: list[bytes]) -> None:
+        self.cwd = running.cwd
+        self.argv = running.argv
+        self.kind = running.kind
+        self.reason = running.reason or NEVER_RAN
+        self.outputs = outputs
+        self.wall_us = result.wall_us
+        self.started, self.cpu_us, self.peak_kb = running.started, running.cpu_us, running.peak_kb
+        self.code = result.code
+
+
+class Log:
+    """Counts all steps, has a line for each that ran."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.counts = Counts()
+        self.ran: list[Ran] = []
+        self._recording = recording
+
+    def add(self, running: Running, result: Result) -> None:
+        """A step ended."""
+        if result.flags & COMPOSITE:
+            self.counts.evaluated += 1
+            if running.kind == ROOT or not running.account.outs:
+                return  # nothing but a make; what it started has lines of its own
+        self.counts.run += 1
+        if result.flags & FAILED:
+            self.counts.failed += 1
+        paths = self._recording.tables.paths
+        outputs = [paths[pid] for pid, _pre, post in result.outputs() if post]
+        if running.reason is NEVER_RAN:
+            running.reason = self._why_never_ran(result)
+        self.ran.append(Ran(running, result, outputs))
+
+    def _why_never_ran(self, result: Result) -> Reason:
+        """A new command that makes what another command made before: the command changed."""
+        for pid, _pre, _post in result.outputs():
+            known = self._recording.products.get(pid)
+            maker = self._recording.makers.get((pid, known[0])) if known else None
+            old = self._recording.result(maker) if maker and maker != result.id else None
+            if old is not None and old.key != result.key and old.build < self._recording.build:
+                return Reason("CommandChanged", b"", b" ".join(old.argv[1:]), b" ".join(result.argv[1:]))
+        return NEVER_RAN
+
+    def take_back(self) -> None:
+        """The step of the last line failed for want of something, and begins once more."""
+        self.ran.pop()
+        self.counts.run -= 1
+        self.counts.failed -= 1

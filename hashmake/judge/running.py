@@ -1,0 +1,123 @@
+"""A step that is running: what was asked, what it has done so far, what lies below it."""
+
+from typing import TYPE_CHECKING
+
+from hashmake.judge.account import Account
+from hashmake.judge.world import Trace
+from hashmake.model.environment import Environment
+from hashmake.model.result import Result
+from hashmake.model.tables import PathId, ValueId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashmake.judge.reason import Reason
+
+Write = tuple[PathId, ValueId, ValueId]  # path, version before, version after
+
+
+class Below:
+    """A step below ended or was skipped.
+
+    writes  what it found and left; for a skipped step what it finds may not be what it found when it ran (a path that
+            another goal has made since)
+    """
+
+    __slots__ = ("result", "writes")
+
+    def __init__(self, result: Result, writes: list[Write]) -> None:
+        self.result = result
+        self.writes = writes
+
+
+# What happened in a composite, in order: a step below, or the composite itself wrote a path.
+Event = Below | Write
+
+
+class Line:
+    """Where a recipe line stands, as far as make tells.
+
+    recipe  what all lines of the recipe have in common while it is at work
+    later   it is not the first of them that is a command
+    echo    how make would have printed it; empty: not at all
+    """
+
+    __slots__ = ("echo", "later", "recipe")
+
+    def __init__(self, recipe: tuple[int, int], later: bool, echo: bytes) -> None:
+        self.recipe = recipe
+        self.later = later
+        self.echo = echo
+
+
+class Running:
+    """See the module's text.
+
+    number  of this build's steps, as in HASHMAKE_STEP
+    reason  why it runs
+    captured  a make in it prints to something else than this build does: somebody will read that
+    keeps   what it prints is kept: make prints to such a place
+    times   all its processes see logical times, not only make's
+    started  when it began, by the monotonic clock, s; cpu_us and peak_kb: what it took (0: not known)
+    then    for a step that runs only to bring a version back: what to do when it has ended
+    makes   paths that it made the last time
+    retried  it has failed once in this build, and runs again because what it had looked for is there now
+    first   lines of the same recipe that only print: skipped before this one ran, they run before it now
+    echo    what is printed before it, where that is not make's own affair
+    """
+
+    __slots__ = (
+        "account",
+        "argv",
+        "captured",
+        "cpu_us",
+        "cwd",
+        "echo",
+        "environment",
+        "events",
+        "first",
+        "keeps",
+        "key",
+        "kind",
+        "makes",
+        "number",
+        "parent",
+        "peak_kb",
+        "reason",
+        "retried",
+        "started",
+        "then",
+        "times",
+        "trace",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        key: bytes,
+        kind: bytes,
+        cwd: bytes,
+        argv: list[bytes],
+        environment: Environment,
+        parent: "Running | None",
+        account: Account,
+        trace: Trace,
+    ) -> None:
+        self.number = number
+        self.key = key
+        self.kind = kind
+        self.cwd = cwd
+        self.argv = argv
+        self.environment = environment
+        self.parent = parent
+        self.account = account
+        self.trace = trace
+        self.reason: Reason | None = None
+        self.events: list[Event] = []
+        self.captured = self.times = self.keeps = self.retried = False
+        self.started = 0.0
+        self.cpu_us = self.peak_kb = 0
+        self.first: list[Running] = []
+        self.makes: list[bytes] = []
+        self.echo = b""
+        self.then: Callable[[], None] | None = None

@@ -1,0 +1,65 @@
+"""What decisions ask of the world, as Protocols: disk.Disk and run.TraceFile keep them, tests/fakes.py has twins."""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+
+class Versions(Protocol):
+    """What lies on the disk, path by path (described in disk/disk.py)."""
+
+    def content(self, path: bytes) -> bytes: ...  # noqa: D102  # described there
+    def own(self, path: bytes) -> bytes: ...  # noqa: D102
+    def head(self, path: bytes) -> bytes: ...  # noqa: D102
+    def looked(self, path: bytes) -> bytes: ...  # noqa: D102
+    def own_looked(self, path: bytes) -> bytes: ...  # noqa: D102
+    def exists(self, path: bytes) -> bool: ...  # noqa: D102
+    def names(self, path: bytes) -> list[bytes] | None: ...  # noqa: D102
+    def forget(self, path: bytes) -> None: ...  # noqa: D102
+
+
+class Moments(Protocol):
+    """When a file can have changed, by the clock that stamps files."""
+
+    def now_ns(self) -> int: ...  # noqa: D102
+    def changed_since(self, path: bytes, moment_ns: int) -> bool: ...  # noqa: D102
+    def touched_since(self, path: bytes, moment_ns: int) -> bool | None: ...  # noqa: D102
+    def known_before(self, path: bytes, moment_ns: int) -> bytes | None: ...  # noqa: D102
+    def still_same(self, path: bytes) -> bool: ...  # noqa: D102
+    def lasting_signature(self, path: bytes) -> bytes: ...  # noqa: D102
+
+
+class Places(Protocol):
+    """What a path is, now, whatever is remembered of it."""
+
+    def is_directory(self, path: bytes) -> bool: ...  # noqa: D102
+    def is_link(self, path: bytes) -> bool: ...  # noqa: D102
+    def is_there(self, path: bytes) -> bool: ...  # noqa: D102
+    def is_program(self, path: bytes) -> bool: ...  # noqa: D102
+    def real(self, path: bytes) -> bytes: ...  # noqa: D102
+    def below(self, path: bytes) -> Iterator[tuple[bytes, list[bytes], list[bytes]]]: ...  # noqa: D102
+    def linked_file(self, path: bytes) -> tuple[int, int] | None: ...  # noqa: D102
+    def read(self, path: bytes, most: int) -> bytes | None: ...  # noqa: D102
+
+
+class DiskLike(Versions, Moments, Places, Protocol):
+    """All of it, and the changes that a build makes itself."""
+
+    def restore_time(self, path: bytes, version: bytes) -> None: ...  # noqa: D102
+    def remove(self, path: bytes, places: tuple[bytes, ...]) -> bool: ...  # noqa: D102
+    def replace(self, path: bytes, content: bytes) -> bool: ...  # noqa: D102
+    def make_empty(self, path: bytes) -> bool: ...  # noqa: D102
+
+
+class Trace(Protocol):
+    """The trace of one step (run/trace.py)."""
+
+    lost: bytes | None
+
+    def records(self, final: bool) -> list[bytes]: ...  # noqa: D102
+    def so_far(self) -> list[bytes]: ...  # noqa: D102
+    def remove(self) -> None: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+
+
+# The trace of the step with this number of the build, from its beginning.
+OpenTrace = Callable[[int], Trace]

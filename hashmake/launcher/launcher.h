@@ -1,0 +1,33 @@
+/* launcher.h: what the launcher's own files share. */
+#ifndef HM_LAUNCHER_H
+#define HM_LAUNCHER_H
+#define _GNU_SOURCE
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "../interpose/events.h"
+
+extern char **environ;
+extern const char *run_dir; /* of this build */
+
+/* ---- the supervisor (wire.c); nothing here returns when it is gone ---- */
+void dial(void);
+void get_all(void *to, size_t n);
+void put_all(struct iovec *v, int count);
+void supervisor_gone(void) __attribute__((noreturn));
+
+/* ---- text (wire.c) ---- */
+void say(const char *text);              /* to standard error */
+int put_out(const char *p, size_t n);    /* to standard output; 0, or -1 */
+char *number(unsigned n, char *end);     /* decimal, ending before `end` */
+
+/* ---- the trace of a step (trace.c) ---- */
+void make_trace(unsigned step, unsigned flags); /* where that fails the supervisor finds none, and takes the step as not seen */
+void record(char kind, const char *a, const char *b, const char *c);
+void record_program(const char *path);
+void tell_unwritten(const char *parent); /* step */
+
+/* ---- running (run.c) ---- */
+int run_step(uint32_t step[2], int kind, const char *path, char **argv); /* number and flags; the exit status */
+#endif

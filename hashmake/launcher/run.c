@@ -1,0 +1,239 @@
+/* run.c: runs the command of a step, keeps what it prints where that is asked for, and reports its end. */
+#include "launcher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t child_pid;
+
+static void forward(int sig, siginfo_t *info, void *context)
+{
+    (void)context;
+    /* A terminal signals the whole foreground group, the command included; kill(1) and make only us. */
+    if (info->si_code <= 0 && child_pid > 0)
+        kill(child_pid, sig);
+}
+
+static const int forwarded[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+
+static void catch_signals(void)
+{
+    for (unsigned i = 0; i < sizeof forwarded / sizeof *forwarded; i++) {
+        struct sigaction old, new = {.sa_flags = SA_SIGINFO};
+        new.sa_sigaction = forward;
+        sigaction(forwarded[i], NULL, &old);
+        if (old.sa_handler != SIG_IGN) /* nohup: stays ignored */
+            sigaction(forwarded[i], &new, NULL);
+    }
+}
+
+static void become(const char *path, char **argv, char **envp)
+{
+    execve(path, argv, envp);
+    if (errno == ENOEXEC) { /* a script without #!: as execvp and make do */
+        size_t n = 0;
+        while (argv[n])
+            n++;
+        char **with_shell = alloca((n + 2) * sizeof *with_shell);
+        with_shell[0] = "/bin/sh";
+        with_shell[1] = (char *)path;
+        memcpy(with_shell + 2, argv + 1, n * sizeof *argv);
+        execve("/bin/sh", with_shell, envp);
+    }
+    int code = errno == ENOENT ? 127 : 126; /* before anything below changes errno */
+    const char *why = strerror(errno);
+    say("make: ");
+    say(argv[0]);
+    say(": ");
+    say(why);
+    say("\n");
+    _exit(code);
+}
+
+static int merged; /* standard error is the file that standard output is, and goes the same way */
+
+static pid_t start(const char *path, char **argv, char **envp, int out[2])
+{
+    pid_t launcher = getpid(), pid = vfork();
+    if (pid)
+        return pid;
+    /* A launcher that is killed now would leave a process that nobody can tell for this step's: until exec it has no
+     * environment of its own, and what it makes then is in no account. */
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != launcher)
+        _exit(126);
+    if (out) {
+        dup2(out[1], 1);
+        if (merged)
+            dup2(out[1], 2);
+    }
+    for (unsigned i = 0; i < sizeof forwarded / sizeof *forwarded; i++) {
+        struct sigaction now;
+        sigaction(forwarded[i], NULL, &now);
+        if (now.sa_handler != SIG_IGN)
+            signal(forwarded[i], SIG_DFL);
+    }
+    become(path, argv, envp);
+    _exit(126);
+}
+
+static char *captured;
+static size_t captured_len;
+
+/* A process that the command left behind may hold the pipe for ever. Where nobody but the file waits for it, this does
+ * not either: what it still prints is passed on behind our back. */
+static int over(int fd, int child_fd)
+{
+    struct pollfd p[2] = {{fd, POLLIN, 0}, {child_fd, POLLIN, 0}};
+    while (poll(p, 2, -1) < 0 && errno == EINTR)
+        ;
+    return !p[0].revents && p[1].revents;
+}
+
+static void pass_on(int fd)
+{
+    if (fork() != 0)
+        return;
+    char buffer[4096];
+    for (ssize_t k; (k = read(fd, buffer, sizeof buffer)) > 0 || (k < 0 && errno == EINTR);)
+        if (k > 0)
+            put_out(buffer, (size_t)k);
+    _exit(0);
+}
+
+/* child_fd: a pidfd of the command, which is all that is waited for; -1: until the last writer has gone. */
+static void forward_output(int fd, int child_fd)
+{
+    size_t room = 0;
+    int broken = 0;
+    for (;;) {
+        if (child_fd >= 0 && over(fd, child_fd)) {
+            pass_on(fd);
+            return;
+        }
+        if (captured_len + 65536 > room && captured_len <= HM_CAPTURE_MAX) {
+            room = room ? room * 2 : 131072;
+            char *more = realloc(captured, room);
+            if (!more)
+                supervisor_gone();
+            captured = more;
+        }
+        size_t at = captured_len <= HM_CAPTURE_MAX ? captured_len : 0;
+        ssize_t k = read(fd, captured + at, 65536);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            return;
+        if (!broken)
+            broken = put_out(captured + at, (size_t)k);
+        captured_len = at ? at + (size_t)k : captured_len <= HM_CAPTURE_MAX ? (size_t)k : captured_len;
+    }
+}
+
+/* Processes that the command left behind write later than anyone looks: they are waited for a moment, then named. */
+static void reap_background(void)
+{
+    for (int tenths = 0; tenths < 20; tenths++) {
+        pid_t pid;
+        while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+            ;
+        if (pid < 0)
+            return;
+        struct timespec pause = {0, 100 * 1000 * 1000};
+        nanosleep(&pause, NULL);
+    }
+    record(HM_UNSEEN, "background", ":", "a process of this step is still running");
+}
+
+static void report(int status, const struct rusage *use, int with_output)
+{
+    struct __attribute__((packed)) {
+        uint32_t length;
+        uint8_t type;
+        uint32_t status;
+        uint64_t usec, rss;
+    } done = {0, HM_M_DONE, (uint32_t)status, 0, 0};
+    done.usec = (uint64_t)(use->ru_utime.tv_sec + use->ru_stime.tv_sec) * 1000000u +
+                (uint64_t)(use->ru_utime.tv_usec + use->ru_stime.tv_usec);
+    done.rss = (uint64_t)use->ru_maxrss;
+    size_t n = with_output ? captured_len : 0;
+    done.length = (uint32_t)(sizeof done - 4 + n);
+    struct iovec v[2] = {{&done, sizeof done}, {captured, n}};
+    put_all(v, n ? 2 : 1);
+}
+
+/* Runs the command once. Returns its wait status; `step` becomes the numbers of another run that is to follow, or 0. */
+static int run_once(uint32_t step[2], int kind, const char *path, char **argv)
+{
+    unsigned flags = step[1];
+    static char step_env[40] = HM_ENV_STEP "=";
+    char digits[16];
+    strcpy(step_env + sizeof HM_ENV_STEP, number(step[0], digits + sizeof digits));
+    for (char **p = environ; *p; p++)
+        if (!strncmp(*p, step_env, sizeof HM_ENV_STEP))
+            *p = step_env;
+    captured_len = 0;
+    make_trace(step[0], flags);
+    record_program(path);
+    int out[2] = {-1, -1}, keep = kind == HM_SHELL || flags & HM_KEEP, child_fd = -1;
+    if (keep && pipe2(out, O_CLOEXEC))
+        supervisor_gone();
+    struct stat one, two;
+    merged = kind != HM_SHELL && keep && !fstat(1, &one) && !fstat(2, &two) && one.st_dev == two.st_dev &&
+             one.st_ino == two.st_ino;
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    catch_signals();
+    child_pid = start(path, argv, environ, keep ? out : NULL);
+    if (child_pid < 0) {
+        say("hashmake: vfork: out of processes\n");
+        _exit(126);
+    }
+    if (keep) {
+        close(out[1]);
+        if (kind != HM_SHELL && !fstat(1, &one) && S_ISREG(one.st_mode))
+            child_fd = (int)syscall(SYS_pidfd_open, child_pid, 0);
+        forward_output(out[0], child_fd);
+    }
+    int status = 0;
+    struct rusage use;
+    memset(&use, 0, sizeof use);
+    while (wait4(child_pid, &status, 0, &use) < 0 && errno == EINTR)
+        ;
+    reap_background();
+    report(status, &use, keep);
+    struct __attribute__((packed)) {
+        uint32_t length;
+        uint8_t type;
+    } head;
+    get_all(&head, sizeof head);
+    step[0] = 0;
+    if (head.type == HM_M_RUN && head.length == 1 + 2 * sizeof *step)
+        get_all(step, 2 * sizeof *step);
+    return status;
+}
+
+int run_step(uint32_t step[2], int kind, const char *path, char **argv)
+{
+    int status;
+    do
+        status = run_once(step, kind, path, argv);
+    while (step[0]);
+    if (WIFSIGNALED(status)) { /* make must see the same death */
+        struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
+        signal(WTERMSIG(status), SIG_DFL);
+        kill(getpid(), WTERMSIG(status));
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}

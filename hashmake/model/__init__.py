@@ -1,0 +1,1 @@
+"""What everything else talks about: values, and no world."""

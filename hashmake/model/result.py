@@ -1,0 +1,129 @@
+"""A Result: what one step did, once: what it read, what it left behind, what it printed."""
+
+import struct
+from array import array
+from typing import NewType
+
+from hashmake.model.tables import PathId, ValueId
+
+ResultId = NewType("ResultId", int)
+
+RECIPE = b"R"
+SHELL = b"F"
+ROOT = b"T"
+
+COMPOSITE = 1  # a make process ran in it: steps of their own lie below
+UNSEEN = 2  # not fully seen: never current
+FAILED = 4  # exit status not 0 (of a recipe): never current
+KEPT = 8  # a recipe all of whose output is kept in stdout
+QUERY = 16  # a root that makes no files but makefiles: it is asked for what it prints
+SAYS = 32  # a root in which make itself started steps that make no files
+
+_HEAD = struct.Struct("<16scBiIIIQIIIIIII")
+
+
+class Result:
+    """One remembered run of a step.
+
+    key      the step's identity (16 bytes)
+    kind     RECIPE, SHELL or ROOT
+    flags    COMPOSITE | UNSEEN | FAILED
+    code     exit status
+    cwd      PathId of the directory it ran in
+    program  path of the program as make gave it, then the arguments: list of bytes
+    env      number of the set of environment facts (name, value) it depends on; see envs in recording.py
+    full_env number of the complete environment block it ran with (to run it again)
+    facts    FactIds that held when it started: array "I", sorted. For a composite: of all that lies below, at entry
+    outs     flat array "I" of (path, version before, version after), in the order of the last write of each path
+    kids     ResultIds of the steps directly below, in order of completion (composite only)
+    steps    how many steps lie in it: plain ones, and composites that wrote files themselves (1 for a plain step)
+    wall_us  wall time, us
+    build    number of the build that made it
+    stdout   what $(shell) returned, or where KEPT what a recipe printed
+    why      for UNSEEN: what could not be followed
+    """
+
+    __slots__ = (
+        "argv",
+        "build",
+        "code",
+        "cwd",
+        "env",
+        "facts",
+        "flags",
+        "full_env",
+        "id",
+        "key",
+        "kids",
+        "kind",
+        "outs",
+        "stdout",
+        "steps",
+        "wall_us",
+        "why",
+    )
+
+    def __init__(self, key: bytes, kind: bytes, cwd: PathId, argv: list[bytes]) -> None:
+        self.id = ResultId(0)
+        self.key = key
+        self.kind = kind
+        self.flags = 0
+        self.code = 0
+        self.cwd = cwd
+        self.argv = argv
+        self.env = 0
+        self.full_env = 0
+        self.facts = array("I")
+        self.outs = array("I")
+        self.kids = array("I")
+        self.steps = 1
+        self.wall_us = 0
+        self.build = 0
+        self.stdout = b""
+        self.why = b""
+
+    def outputs(self) -> list[tuple[PathId, ValueId, ValueId]]:
+        """(path, version before, version after) of each path it wrote."""
+        o = self.outs
+        return list(zip(o[0::3], o[1::3], o[2::3], strict=True))  # type: ignore[arg-type]  # NewTypes over int
+
+    def pack(self) -> bytes:
+        """To bytes; the layout is docs/database.md's."""
+        argv = b"\0".join(self.argv)
+        head = _HEAD.pack(
+            self.key,
+            self.kind,
+            self.flags,
+            self.code,
+            self.cwd,
+            self.env,
+            self.full_env,
+            self.wall_us,
+            self.build,
+            self.steps,
+            len(self.facts),
+            len(self.outs),
+            len(self.kids),
+            len(argv),
+            len(self.stdout),
+        )
+        parts = (head, self.facts.tobytes(), self.outs.tobytes(), self.kids.tobytes(), argv, self.stdout, self.why)
+        return b"".join(parts)
+
+    @staticmethod
+    def unpack(rid: ResultId, data: bytes) -> "Result":
+        """From bytes. Raises struct.error or ValueError on a record that is cut short."""
+        head = _HEAD.unpack_from(data)
+        r = Result(head[0], head[1], PathId(head[4]), [])
+        r.id = rid
+        r.flags, r.code, r.env, r.full_env = head[2], head[3], head[5], head[6]
+        r.wall_us, r.build, r.steps = head[7], head[8], head[9]
+        at = _HEAD.size
+        for column, length in ((r.facts, head[10]), (r.outs, head[11]), (r.kids, head[12])):
+            column.frombytes(data[at : at + 4 * length])
+            at += 4 * length
+        r.argv = data[at : at + head[13]].split(b"\0")
+        at += head[13]
+        r.stdout = data[at : at + head[14]]
+        r.why = data[at + head[14] :]
+        return r

@@ -1,0 +1,110 @@
+"""What the text that a shell is given names, and whether it does more than print."""
+
+import re
+
+from hashmake.model.names import Names
+from hashmake.model.variables import EXPRESSIONS, TOKEN, WHOLE
+
+SHELLS: Names = frozenset(b"sh dash bash ksh mksh zsh ash".split())
+
+# ---- which commands only print ------------------------------------------------------------------------------------
+
+_TALKERS = frozenset(b"echo printf : true test [ tput".split())
+_QUOTED = re.compile(rb"'[^']*'|\"(?:[^\"\\$`]|\\.|\$\{?\w+\}?)*\"")
+_BETWEEN = re.compile(rb"&&|\|\||[;\n]")
+
+
+def only_prints(argv: list[bytes]) -> bool:
+    """Whether a command can be run for what it prints, at another moment than its own: it can change nothing.
+
+    argv  program, then its arguments with its name in front. `rm -f x` that found nothing to remove is none of these.
+    """
+    program = argv[0].rpartition(b"/")[2]
+    if program not in SHELLS:
+        return program in _TALKERS
+    if len(argv) != 4 or argv[2][:1] != b"-" or b"c" not in argv[2]:
+        return False
+    text = _QUOTED.sub(b"q", argv[3])
+    if any(mark in text for mark in (b"<", b">", b"`", b"$(", b"|", b"&", b"(", b"{")) and not _harmless(text):
+        return False
+    commands = [piece.split() for piece in _BETWEEN.split(text) if piece.strip()]
+    return bool(commands) and all(words[0] in _TALKERS for words in commands)
+
+
+def _harmless(text: bytes) -> bool:
+    """Of the marks that may mean a change, only && and || are there, or standard output turned to standard error."""
+    rest = re.sub(rb"1?>&2|&&|\|\|", b"", text)
+    return not re.search(rb"[<>`|&({]", rest)
+
+
+# ---- which variables a shell text can use -------------------------------------------------------------------------
+
+_REFERENCE = re.compile(rb"\$\{?#?([A-Za-z_][A-Za-z0-9_]*)")
+_END = rb"\s*(?:$|[;&|)}`\n#<>]|\d[<>])"
+
+
+def _each(*patterns: tuple[bytes, bytes]) -> tuple[tuple[bytes, re.Pattern[bytes]], ...]:
+    """Patterns with what a text must hold for each: most texts hold none, and are long."""
+    return tuple((guard, re.compile(pattern, re.MULTILINE)) for guard, pattern in patterns)
+
+
+# Names made at run time, or all of them printed: then only the whole environment is safe. By commands, ...
+_TELLS_ALL = _each(
+    (b"eval", rb"eval(?<![\w-]eval)(?![\w-])"),
+    (b"compgen", rb"compgen"),
+    (b" -v", rb"(?:test|\[)[^;&|\n]*(?<!command)\s-v\s+[\"']?\$"),
+    (b" -R", rb"(?:test|\[)[^;&|\n]*\s-R\s+[\"']?\$"),
+    (b"set", rb"set(?<![^\s;&|({`!]set)(?:\s+-o\s+posix)?" + _END),
+    *(
+        (word, word + rb"(?<![\w-]" + word + rb")(?:(?:\s+[-+]\w+)*" + _END + rb"|\s+(?:[-+]\w+\s+)*-\w*[pn])")
+        for word in (b"export", b"declare", b"typeset", b"readonly", b"local")
+    ),
+)
+# ... and by expansions, which also happen in lines of a here-document that look like comments.
+_COMPUTED = _each(
+    (b"${!", rb"\$\{!(?!\w+\[[@*]\]\})"),
+    (b"@", rb"@[PAaKk]\}"),
+    (b"((", rb"\(\([^)]*(?:\$\(|`|\$\{[^}]*\}[\w$]|\}\$[\w{]|(?<!\w)[A-Za-z_$]\w*\$[\w{])"),
+)
+_COMMENT = re.compile(rb"^[ \t]*#[^\n]*", re.MULTILINE)
+# Where a plain word can be a variable's name.
+_ARITHMETIC = _each(
+    (b"((", rb"\(\("),
+    (b"$[", rb"\$\["),
+    (b"let", rb"let(?<!\wlet)\b"),
+    (b"${", rb"\$\{(?:#?\w+\[|\w+:[^-=?+}])"),
+    (b"[", rb"^[ \t]*\w+\["),
+    (b"[[", rb"\[\[[^\n]*\s-(?:eq|ne|lt|le|gt|ge)\s"),
+    (b" -v", rb"(?:test|\[)[^;&|\n]*(?<!command)\s-v\s"),
+    (b" -R", rb"(?:test|\[)[^;&|\n]*\s-R\s"),
+    *(
+        (word, word + rb"\s+(?:[-+]\w+\s+)*-\w*i")
+        for word in (b"export", b"declare", b"typeset", b"readonly", b"local")
+    ),
+)
+# A tilde where a word, or a value, can begin; cd without a directory, or with one that may turn out to be no word.
+_HOME = _each(
+    (b"~", rb"~(?<![^\s=:;&|<>(){},`!+?-]~)"),
+    (b"cd", rb"cd(?<!\wcd)(?:\s+-\S*)*(?:" + _END + rb"|\s+[$`])"),
+)
+
+
+def _any(patterns: tuple[tuple[bytes, re.Pattern[bytes]], ...], text: bytes) -> bool:
+    return any(guard in text and pattern.search(text) for guard, pattern in patterns)
+
+
+def variables_in(text: bytes) -> set[bytes]:
+    """Names of variables that a shell running this text can look up, EXPRESSIONS; {WHOLE} when they can't be told.
+
+    Not among them: SHELL_READS, which every shell can.
+    """
+    text = text.replace(b"\\\n", b" ")
+    if _any(_COMPUTED, text) or _any(_TELLS_ALL, _COMMENT.sub(b"", text) if b"#" in text else text):
+        return {WHOLE}
+    names = set(_REFERENCE.findall(text))
+    if _any(_HOME, text):
+        names.add(b"HOME")
+    if _any(_ARITHMETIC, text):
+        names.update(TOKEN.findall(text))
+        names.add(EXPRESSIONS)
+    return names

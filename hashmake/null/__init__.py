@@ -1,0 +1,1 @@
+"""The null check: everything is as the last complete build left it, or it is not."""

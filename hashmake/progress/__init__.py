@@ -1,0 +1,1 @@
+"""What a build shows to who watches it."""

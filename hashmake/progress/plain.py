@@ -1,0 +1,44 @@
+"""What a build tells the one who watches it: the interface, and what is said where there is no terminal."""
+
+import sys
+import time
+from typing import Protocol
+
+from hashmake.judge.engine import Engine
+from hashmake.judge.running import Running
+
+
+class Progress(Protocol):
+    """What a build tells the one who watches."""
+
+    def step(self, running: Running, /) -> None: ...  # noqa: D102  # a step starts
+
+    def close(self, engine: Engine, code: int, /) -> None: ...  # noqa: D102  # the build has ended
+
+
+class Silent:
+    """-s, and hmake away from a terminal."""
+
+    def step(self, _running: Running, /) -> None:
+        """Nothing."""
+
+    def close(self, _engine: Engine, _code: int, /) -> None:
+        """Nothing."""
+
+
+class Plain:
+    """Not a terminal: one closing line."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def step(self, _running: Running, /) -> None:
+        """Nothing: make's own output says it."""
+
+    def close(self, engine: Engine, _code: int, /) -> None:
+        """What ran."""
+        c = engine.ending.log.counts
+        wall = time.monotonic() - self._began
+        failed = f", {c.failed} failed" if c.failed else ""
+        sys.stderr.write(f"hashmake: {c.run} steps ran{failed}, {c.skipped} were current, {wall:.1f} s\n")
+        sys.stderr.flush()

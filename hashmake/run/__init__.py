@@ -1,0 +1,1 @@
+"""Make and its steps run: the loop, the socket, the view, run directories."""

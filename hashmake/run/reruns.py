@@ -1,0 +1,76 @@
+"""Steps that the supervisor starts itself: for a version that is due again, or for what a line prints."""
+
+import os
+import subprocess
+from collections.abc import Callable
+
+from hashmake.judge.evaluation import Evaluation
+from hashmake.judge.running import Running
+from hashmake.model.result import SHELL
+from hashmake.run.limits import Descriptors
+from hashmake.run.loop import Loop
+
+
+class Reruns:
+    """See the module's text."""
+
+    def __init__(
+        self, evaluation: Evaluation, loop: Loop, run_dir: str, library: str, descriptors: Descriptors
+    ) -> None:
+        """`library`: the interposer; the launcher lies beside it."""
+        self._evaluation = evaluation
+        self._loop = loop
+        self._run_dir = run_dir
+        self._library = library
+        self._descriptors = descriptors
+        self._started: dict[int, tuple[Running, subprocess.Popen[bytes]]] = {}
+
+    def start(self, running: Running, then: Callable[[], None]) -> None:
+        """Start it; `then` when it has ended, well or not."""
+        running.then = then
+        env = dict(s.partition(b"=")[::2] for s in running.environment.block.split(b"\0") if s)
+        preload = env.get(b"LD_PRELOAD", b"")
+        env[b"LD_PRELOAD"] = (os.fsencode(self._library) + b" " + preload).strip()
+        env[b"HASHMAKE_RUN"] = os.fsencode(self._run_dir)
+        env[b"HASHMAKE_STEP"] = b"%d" % running.number
+        env[b"HASHMAKE_RERUN"] = b"%d" % running.number
+        launcher = os.fsencode(os.path.join(os.path.dirname(self._library), "hmstep"))
+        echo = [b"T", running.echo] if running.echo else [b"-"]
+        arguments = [launcher, running.kind + echo[0], *echo[1:], *running.argv]
+        out = subprocess.DEVNULL if running.kind == SHELL else None
+        try:
+            process = subprocess.Popen(  # one thread only, so that a preexec_fn is safe
+                arguments,
+                env=env,
+                cwd=running.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                preexec_fn=self._descriptors.lower_again,  # noqa: PLW1509
+            )
+        except OSError:
+            self._evaluation.running.pop(running.number, None)
+            self._evaluation.restart = True
+            then()
+            return
+        self._started[running.number] = (running, process)
+
+    def asked_for(self, block: bytes) -> Running | None:
+        """The step that a launcher with this environment was started for by us; None: make started it."""
+        at = block.find(b"HASHMAKE_RERUN=")
+        if at < 0 or not self._started:
+            return None
+        number = block[at + 15 :].split(b"\0", 1)[0]
+        running = self._started.get(int(number) if number.isdigit() else 0, (None, None))[0]
+        return running if running is not None and not self._loop.serves(running) else None
+
+    def end(self) -> None:
+        """Forget those that have ended; one whose launcher never asked did not run."""
+        for number, (running, process) in list(self._started.items()):
+            if process.poll() is not None and number not in self._evaluation.running:
+                del self._started[number]
+            elif process.poll() is not None and not self._loop.serves(running):
+                del self._started[number]
+                self._evaluation.running.pop(number, None)
+                self._evaluation.restart = True
+                if running.then is not None:
+                    running.then()

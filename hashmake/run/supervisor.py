@@ -1,0 +1,237 @@
+"""The supervisor: runs make, answers its launchers on a socket, hands what they say to the engine.
+
+A launcher's connection lives as long as its step; make's own processes, and processes that open a file of which a later
+version lies on the disk, ask for a moment and wait (HM_M_MAKE, HM_M_WANT).
+"""
+
+import os
+import time
+from collections.abc import Callable
+
+from hashmake.errors import NotUnderstood
+from hashmake.judge.engine import Engine
+from hashmake.judge.running import Line, Running
+from hashmake.model.result import RECIPE, Result
+from hashmake.model.tables import NO_VALUE, PathId
+from hashmake.run import protocol, trace
+from hashmake.run.due import Due
+from hashmake.run.limits import Descriptors
+from hashmake.run.loop import Connection, Loop
+from hashmake.run.make import Make
+from hashmake.run.reruns import Reruns
+from hashmake.run.severed import Severed
+
+_COMMIT_EVERY_S = 0.5
+_IDLE_S = 1.0  # how long a make may take to ask for its next step
+
+
+class _Ended:
+    """What a launcher said of its step's end; missing: what the step had looked for in vain, for which it waits."""
+
+    __slots__ = ("code", "connection", "idle_since", "missing", "running", "stdout", "wall_us")
+
+    def __init__(self, connection: Connection, running: Running, code: int, stdout: bytes) -> None:
+        self.connection = connection
+        self.running = running
+        self.code = code
+        self.stdout = stdout
+        self.idle_since = time.monotonic()
+        self.wall_us = int((self.idle_since - connection.started) * 1e6)
+        self.missing: list[PathId] = []
+
+
+class Supervisor:
+    """Serves one build. `commit` is called now and then, when there is something to save."""
+
+    def __init__(self, engine: Engine, run_dir: str, library: str, commit: Callable[[], None]) -> None:
+        self._engine = engine
+        self._evaluation = engine.evaluation
+        self._commit = commit
+        self._descriptors = Descriptors()
+        self._make = Make(run_dir, library)
+        self._loop = Loop(os.path.join(run_dir, "sock"), self._message, self._hung_up)
+        self._reruns = Reruns(engine.evaluation, self._loop, run_dir, library, self._descriptors)
+        self._due = Due(engine, self._reruns)
+        self._severed = Severed(run_dir)
+        self._waiting_for_more: list[_Ended] = []
+        self._dirty = False
+        self._committed = time.monotonic()
+        self._unread = (_identity(1), _identity(os.devnull))
+        engine.evaluation.interrupted = lambda: bool(self.signals or self._severed)
+
+    @property
+    def signals(self) -> int:
+        """The last signal that told the build to end; 0: none came."""
+        return self._make.signals
+
+    def run_make(self, executable: str, command: list[str], environ: dict[str, str], root: Running) -> int:
+        """Run make to its end; its exit status (128 + signal if it was killed)."""
+        with self._make.watched(self._loop.wake_by):
+            self._make.start(executable, command, environ, root)
+            self._descriptors.raise_limit()
+            while (code := self._make.ended()) is None:
+                self.serve(0.5)
+            if code < 0:
+                self._severed.add(None)
+            # What make left behind (a make that was killed) may still have launchers waiting.
+            while self._severed or (self._evaluation.running.keys() - {root.number} and self._loop.connections):
+                self.serve(0.5)
+        return code if code >= 0 else 128 - code
+
+    def bring_back_all(self) -> None:
+        """At the end of a build: every product must be, on the disk too, the version that this build made of it."""
+        self._due.bring_back_all(lambda: self.serve(0.5))
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._loop.close()
+
+    def serve(self, timeout_s: float) -> None:
+        """One turn: all messages that are there, and whoever has waited long enough."""
+        # Taken before the messages are read: where none is left, all that they had to say is there.
+        left = self._severed.look()
+        self._loop.turn(self._patience(timeout_s))
+        self._reruns.end()
+        for running in self._severed.ended(left):
+            self._over(running)
+        if self._waiting_for_more:
+            self._look_after_failed()
+        if self._dirty and time.monotonic() - self._committed >= _COMMIT_EVERY_S:
+            self._commit()
+            self._committed = time.monotonic()
+            self._dirty = False
+
+    def _patience(self, timeout_s: float) -> float:
+        """How long to wait for messages: there may be something to save, or somebody to end."""
+        if self._severed or self._loop.deaf:
+            return 0.01
+        if self._waiting_for_more:
+            timeout_s = min(timeout_s, 0.1)
+        if self._dirty:
+            return max(0.0, min(timeout_s, self._committed + _COMMIT_EVERY_S - time.monotonic()))
+        return timeout_s
+
+    def _over(self, running: Running) -> None:
+        """What a step without its launcher did is known from the trace, that it ended well is not."""
+        if running.number in self._evaluation.running:
+            running.trace.lost = b"its launcher was killed"
+            self._engine.ending.done(running, 137, 0, b"", False)
+            self._dirty = True
+
+    def _hung_up(self, connection: Connection) -> None:
+        running = connection.running
+        if running is not None and running.number in self._evaluation.running:
+            self._severed.add(running)
+
+    # -- messages -------------------------------------------------------------------------------------------------
+
+    def _message(self, connection: Connection, kind: int, payload: bytes) -> None:
+        if kind == protocol.ASK:
+            self._ask(connection, protocol.ask(payload))
+        elif kind == protocol.DONE:
+            self._done(connection, protocol.done(payload))
+        elif kind == protocol.WANT:
+            self._due.want(connection, *protocol.path(payload))
+        else:
+            self._told(kind, payload)
+            connection.acknowledge()
+
+    def _told(self, kind: int, payload: bytes) -> None:
+        """Something that only has to be known."""
+        if kind == protocol.MAKE:
+            number, out = protocol.make(payload)
+            self._engine.intake.make_started(number, captured=any(out) and out not in self._unread)
+        elif kind == protocol.BEFORE:
+            self._engine.intake.about_to_change(*protocol.path(payload))
+        elif kind == protocol.NORULE:
+            self._engine.no_rule(protocol.path(payload)[1])
+        else:
+            raise NotUnderstood("kind")
+
+    def _ask(self, connection: Connection, asked: protocol.Ask) -> None:
+        if connection.running is not None:
+            raise NotUnderstood("ask")
+        rerun = self._reruns.asked_for(asked.block)
+        if rerun is not None:
+            self._start(connection, rerun)
+            return
+        line = Line((asked.parent, asked.recipe), asked.later, asked.echo) if asked.recipe else None
+        answer = self._engine.ask(asked.kind, asked.parent, asked.cwd, asked.argv, asked.block.rstrip(b"\0"), line)
+        if isinstance(answer, Running) and answer.first:
+            self._first(answer.first, connection, answer)
+        elif isinstance(answer, Result):
+            aloud = asked.kind == RECIPE and self._engine.is_read(asked.parent)
+            out = answer.stdout if aloud or asked.kind != RECIPE else b""
+            connection.tell(protocol.skip(answer.code, out, aloud))
+        else:
+            self._start(connection, answer)
+
+    def _first(self, before: list[Running], connection: Connection, answer: Running) -> None:
+        """Run the lines of the same recipe that only print, in their order, then the one that was asked for."""
+        connection.running = answer  # should its launcher go meanwhile
+        if before:
+            self._reruns.start(before.pop(0), lambda: self._first(before, connection, answer))
+        elif connection.open():
+            self._start(connection, answer)
+
+    def _start(self, connection: Connection, running: Running) -> None:
+        connection.running = running
+        connection.started = running.started = time.monotonic()
+        flags = (trace.TIMES if running.times else 0) | (trace.KEEP if running.keeps else 0)
+        connection.tell(protocol.run(running.number, flags))
+
+    def _done(self, connection: Connection, done: protocol.Done) -> None:
+        running = connection.running
+        if running is None:
+            raise NotUnderstood("done")
+        running.cpu_us, running.peak_kb = done.cpu_us, done.peak_kb
+        ended = _Ended(connection, running, done.code, done.stdout)
+        if done.code and not self.signals and running.then is None and not running.retried:
+            ended.missing = self._engine.ending.looked_too_soon(running)
+            if ended.missing:
+                self._waiting_for_more.append(ended)
+                return
+        self._over_well(ended)
+
+    def _over_well(self, ended: _Ended) -> None:
+        """A step has ended, whatever its status, and its launcher goes."""
+        running, connection = ended.running, ended.connection
+        truncated = len(ended.stdout) > protocol.CAPTURE_MAX
+        out = b"" if truncated else ended.stdout
+        self._engine.ending.done(running, ended.code, ended.wall_us, out, truncated)
+        connection.acknowledge()
+        connection.running = None
+        self._dirty = True
+        if running.then is not None:
+            running.then()
+
+    def _look_after_failed(self) -> None:
+        """Steps that failed, and had looked in vain for what other steps make: as soon as it is there they run again.
+
+        Where nothing else is at work that could make it, they have failed.
+        """
+        tree, at_work = self._evaluation.tree, self._evaluation.running
+        failed = {ended.running.number for ended in self._waiting_for_more}
+        busy = any(r.number not in failed and not r.account.make for r in at_work.values())
+        for ended in list(self._waiting_for_more):
+            if busy:
+                ended.idle_since = time.monotonic()
+            made = next((pid for pid in ended.missing if tree.state.get(pid, NO_VALUE) != NO_VALUE), None)
+            gone = ended.running.number not in at_work
+            if made is None and not gone and not self.signals and time.monotonic() - ended.idle_since < _IDLE_S:
+                continue
+            self._waiting_for_more.remove(ended)
+            if made is not None and not gone:
+                again = self._engine.ending.try_again(ended.running, ended.code, ended.wall_us, made)
+                self._start(ended.connection, again)
+            elif not gone:
+                self._over_well(ended)
+
+
+def _identity(file: int | str) -> list[int]:
+    """Device and inode of a file; zeros when it is not open, or not there."""
+    try:
+        st = os.stat(file)
+    except OSError:
+        return [0, 0]
+    return [st.st_dev, st.st_ino]

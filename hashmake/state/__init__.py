@@ -1,0 +1,1 @@
+"""The state directory: who may use it, the database, the recording in it."""

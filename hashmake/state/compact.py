@@ -1,0 +1,189 @@
+"""Compaction: the database is written anew with what builds can still reach, once it has grown well beyond that.
+
+Reached are the results below the last complete builds of each goal, other results of the same steps (an edit is taken
+back one day), and those that made the products there are. What lies in no goal any more goes: results, the facts, paths
+and environments that only they knew, and null checks of environments that no build had lately.
+"""
+
+import os
+import shutil
+from array import array
+from collections.abc import Iterable
+
+from hashmake.errors import Damaged, StateUnusable
+from hashmake.model.envfacts import renumbered
+from hashmake.model.goal import Goal
+from hashmake.model.recording import Recording
+from hashmake.model.result import COMPOSITE, FAILED, Result, ResultId
+from hashmake.model.tables import FactId, PathId, ValueId
+from hashmake.state.archive import Archive
+from hashmake.state.database import U64, Database
+
+_GROWTH = 1.3  # times the size after the last time, ...
+_SLACK = 1 << 16  # ... and this many bytes
+_BASE = b"C"
+_ROOTS = 2  # environments and arguments of which a goal's null check is kept
+_COMPOSITES = 2  # results kept of a step in which make ran: they are large, and evaluating costs little
+
+
+def grown(db: Database) -> bool:
+    """Whether an open database has grown enough since it was first complete, or since the last compaction."""
+    size = _size(db.directory)
+    base = db.get(_BASE)
+    if base is None:
+        db.put_all({_BASE: U64.pack(size)})
+        return False
+    before: int = U64.unpack(base)[0]
+    return size > _GROWTH * before + _SLACK
+
+
+def compact(directory: str) -> None:
+    """Write a closed database anew and put it in the place of the old one, all at once. Where that fails, it stays."""
+    aside = directory + ".new"
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        os.mkdir(aside, 0o700)
+        old = Database(directory, readonly=True)
+        try:
+            new = Database(aside)
+            try:
+                _copy(old, new)
+            finally:
+                new.close()
+        finally:
+            old.close()
+        new = Database(aside)
+        try:
+            new.put_all({_BASE: U64.pack(_size(aside))})
+            new.sync()
+        finally:
+            new.close()
+        os.replace(os.path.join(aside, "data.mdb"), os.path.join(directory, "data.mdb"))
+    except (OSError, Damaged, StateUnusable, IndexError, ValueError):
+        pass  # a full disk, most likely (or damage, which the next build will find): it is tried again
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _size(directory: str) -> int:
+    try:
+        return os.stat(os.path.join(directory, "data.mdb")).st_size
+    except OSError:
+        return 0
+
+
+def _copy(old: Database, new: Database) -> None:
+    recording = Archive(old).load()
+    copy = _Copy(recording)
+    copy.take(_reached(recording))
+    versions = copy.new.tables.value_ids
+    for key, data in old.scan(b"T"):
+        if key[1:] in versions:
+            copy.new.new_findings.append((key, data))
+    extra: dict[bytes, bytes] = {}
+    asked = {goal.key + digest for goal in copy.new.goals.values() for digest, _rid in goal.roots}
+    for letter in (b"n", b"s"):
+        extra.update({letter + key: data for key, data in old.scan(letter) if key in asked})
+    for letter in (b"N", b"L", b"A", b"D", b"H"):
+        extra.update({letter + key: data for key, data in old.scan(letter)})
+    archive = Archive(new)
+    extra.update(archive.moments(copy.new))
+    extra[b"O"] = b""
+    archive.save(copy.new, extra, listed=False)
+
+
+def _reached(recording: Recording) -> set[ResultId]:
+    """Numbers of the results that are kept."""
+    kept: set[ResultId] = set()
+    todo = [rid for goal in recording.goals.values() for _digest, rid in goal.roots[-_ROOTS:]]
+    todo += [rid for pid, (v, _at) in recording.products.items() if (rid := recording.makers.get((pid, v))) is not None]
+    while todo:
+        rid = todo.pop()
+        result = recording.result(rid) if rid not in kept else None
+        if result is None:
+            continue
+        kept.add(rid)
+        todo += map(ResultId, result.kids)
+        todo += recording.ids_for(result.key)[-_COMPOSITES if result.flags & COMPOSITE else 0 :]
+    return kept
+
+
+class _Copy:
+    """A second recording with other numbers for paths, versions, facts and environments, the same for results."""
+
+    def __init__(self, old: Recording) -> None:
+        self._old = old
+        self.new = Recording()
+        self._facts: dict[int, FactId] = {}
+        self._environments: dict[int, int] = {}
+
+    def take(self, kept: set[ResultId]) -> None:
+        """All of the old recording, but of its results only these."""
+        old, new = self._old, self.new
+        new.seq, new.build, new.next_result = old.seq, old.build, old.next_result
+        for rid in sorted(kept):
+            result = old.result(rid)
+            if result is not None:
+                self._result(result)
+        for key in {result.key for result in new.new_results}:
+            new.ids_for(key).extend(rid for rid in old.ids_for(key) if rid in kept)
+            new.changed_keys.add(key)
+        for goal in old.goals.values():
+            self._goal(goal, kept)
+        for table, other in ((old.products, new.products), (old.sources, new.sources)):
+            other.update({self._path(pid): (self._value(v), moment) for pid, (v, moment) in table.items()})
+        new.writers.update({self._path(pid): key for pid, key in old.writers.items()})
+        new.seeds.update(old.seeds)
+        for (pid, pre), made in old.links.items():
+            for post, rid in made.items():
+                if not rid and old.tables.paths[pid] in new.tables.path_ids:
+                    row = (self._path(pid), self._value(pre), self._value(post))
+                    new.add_link(*row, ResultId(0))
+                    new.new_links.extend((*row, 0))
+
+    def _path(self, pid: int) -> PathId:
+        return self.new.tables.path(self._old.tables.paths[pid])
+
+    def _value(self, vid: int) -> ValueId:
+        return self.new.tables.value(self._old.tables.values[vid])
+
+    def _fact(self, fid: int) -> FactId:
+        found = self._facts.get(fid)
+        if found is None:
+            tables = self._old.tables
+            path, value = self._path(tables.fact_path[fid]), self._value(tables.fact_value[fid])
+            found = self._facts[fid] = self.new.tables.fact(tables.fact_kind[fid], path, value)
+        return found
+
+    def _environment(self, number: int) -> int:
+        found = self._environments.get(number)
+        if found is None:
+            text = self._old.env_sets.all[number]
+            text = renumbered(text, self._environment)
+            found = self._environments[number] = self.new.env_sets.number(text)
+        return found
+
+    def _result(self, old: Result) -> None:
+        new = Result(old.key, old.kind, self._path(old.cwd), old.argv)
+        new.id, new.flags, new.code, new.steps = old.id, old.flags, old.code, old.steps
+        new.wall_us, new.build, new.stdout, new.why = old.wall_us, old.build, old.stdout, old.why
+        new.env = self._environment(old.env)
+        new.full_env = self.new.env_blocks.number(self._old.env_blocks.all[old.full_env])
+        new.facts = array("I", sorted(map(self._fact, old.facts)))
+        for pid, pre, post in old.outputs():
+            new.outs.extend((self._path(pid), self._value(pre), self._value(post)))
+        new.kids = old.kids
+        self.new.new_results.append(new)
+        if not new.flags & (COMPOSITE | FAILED):
+            for row in new.outputs():
+                self.new.add_link(*row, new.id)
+                self.new.new_links.extend((*row, new.id))
+
+    def _goal(self, old: Goal, kept: Iterable[ResultId]) -> None:
+        goal = self.new.goal(old.key)
+        goal.roots = [(digest, rid) for digest, rid in old.roots[-_ROOTS:] if rid in kept]
+        goal.products = {self._path(pid) for pid in old.products}
+        goal.complete = {self._path(p): (self._value(a), self._value(b)) for p, (a, b) in old.complete.items()}
+        goal.began = {self._path(p): (self._value(v), moment) for p, (v, moment) in old.began.items()}
+        goal.changed = True
+        self.new.new_products.extend((old.key, pid) for pid in goal.products)
