@@ -23,8 +23,11 @@ from measure import HASHMAKE
 
 
 def state(top: str) -> int:
-    """Bytes of the database."""
-    return os.stat(os.path.join(top, ".hashmake", "db", "data.mdb")).st_size
+    """Bytes of the state."""
+    found = (
+        os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(top, ".hashmake")) for name in names
+    )
+    return sum(os.stat(path).st_size for path in found)
 
 
 def build(top: str, jobs: int, number: int) -> float:

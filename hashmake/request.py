@@ -11,6 +11,7 @@ from hashmake.model.identity import asked_digest, goal_key, input_digest
 from hashmake.model.makeargs import MakeArguments
 from hashmake.model.names import EVERY, unpack
 from hashmake.state import place
+from hashmake.state.complete import Complete
 from hashmake.state.directory import StateDirectory
 
 if TYPE_CHECKING:
@@ -90,6 +91,10 @@ class Request:
         words, makefiles = _encoded(asked.meaning), _encoded(asked.makefiles)
         self.asked = asked_digest(os.fsencode(self.make or ""), _encoded(variables), words, makefiles, self.texts)
         self.choose(None)
+
+    def complete(self) -> Complete:
+        """What is kept of complete builds of this goal."""
+        return Complete(self.state.path, self.key, self.asked)
 
     def choose(self, names: bytes | None) -> None:
         """Let those variables of the environment count that this goal can name, as recorded; None: all."""

@@ -8,10 +8,9 @@ import sys
 import time
 
 from hashmake.errors import EXIT_INTERNAL, Damaged, StateUnusable
-from hashmake.null import check as nullcheck
-from hashmake.null.manifest import unpack_manifest
+from hashmake.null.check import Check
+from hashmake.null.manifest import Manifest, unpack_manifest
 from hashmake.request import Request
-from hashmake.state import database
 from hashmake.state.nulllog import save_null
 from hashmake.tell import say
 
@@ -19,9 +18,9 @@ from hashmake.tell import say
 class Compared:
     """A null build: how many paths were compared, and the goals that are up to date."""
 
-    def __init__(self, paths: int, goals: list[bytes]) -> None:
-        self.paths = paths
-        self.goals = goals
+    def __init__(self, manifest: Manifest) -> None:
+        self.paths = sum(len(manifest[column]) for column in (0, 2, 4, 5, 9))
+        self.goals = manifest[8]
 
 
 def run(words: list[str], state_dir: str | None = None, drop_in: bool = False) -> int:
@@ -74,6 +73,7 @@ def plain_make(request: Request) -> int:
 def build(request: Request) -> int:
     """The null check, and where that fails make under the supervisor. The exit status. Raises StateUnusable."""
     state = request.state
+    check = Check()
     if request.place.refused:
         raise StateUnusable(request.place.refused)
     if state.exists():
@@ -81,43 +81,44 @@ def build(request: Request) -> int:
         state.lock()
         asked = request.arguments
         if not (asked.always_make or asked.evaluate or asked.new_files or asked.old_files):
-            checked = _null(request)
-            if checked is not None:
+            compared = _null(request, check)
+            if compared is not None:
                 state.remember(request.start, request.words)
-                _say_null(request, checked)
+                _say_null(request, compared)
                 state.release()
                 return 0
     from hashmake.build.evaluate import evaluate
 
-    return evaluate(request)
+    return evaluate(request, check)
 
 
-def _null(request: Request) -> Compared | None:
+def _null(request: Request, check: Check) -> Compared | None:
     """What was compared, if nothing changed since the last complete build; None: not known to be so."""
+    build = request.state.last_build()
+    if build is None or _given_back(request):
+        return None  # a build did not end in order: what it left is looked at more closely
+    manifest = _compared(request, check)
+    if manifest is None:
+        return None
+    save_null(request.state.path, build, request.words, int((time.monotonic() - request.began) * 1e6))
+    return Compared(manifest)
+
+
+def _compared(request: Request, check: Check) -> Manifest | None:
+    """The manifest with which the tree agrees; None: there is none, or it does not."""
+    complete = request.complete()
+    names = complete.names()
+    if names is None:
+        return None
+    request.choose(names)
+    stored = complete.manifest(request.inputs)
+    if stored is None or (request.query and stored[1]):
+        return None
     try:
-        if not request.state.sealed():
-            return None  # the session looks at it more closely
-        db = database.Database(request.state.database, readonly=True)
-    except Damaged:
-        return None  # the session sets it aside
-    try:
-        if db.get(b"O") or _given_back(request):
-            return None
-        request.choose(db.get(b"N" + request.key + request.asked))
-        stored = db.get(b"n" + request.key + request.inputs)
-        if stored is None or (request.query and db.get(b"s" + request.key + request.inputs)):
-            return None
-        manifest = unpack_manifest(stored)
-        if nullcheck.first_difference(manifest) is not None:
-            return None
-        save_null(request.state.path, db, request.words, int((time.monotonic() - request.began) * 1e6))
-        return Compared(
-            len(manifest[0]) + len(manifest[2]) + len(manifest[4]) + len(manifest[5]) + len(manifest[9]), manifest[8]
-        )
+        manifest = unpack_manifest(stored[0])
     except Damaged:
         return None
-    finally:
-        db.close()
+    return manifest if check.first_difference(manifest) is None else None
 
 
 def _given_back(request: Request) -> bool:
@@ -172,16 +173,16 @@ def _question(request: Request) -> int:
 
 def _known_current(request: Request) -> tuple[bool, bool]:
     """Whether this goal was built before, and whether nothing changed since."""
+    if _compared(request, Check()) is not None:
+        return True, True
+    from hashmake.state.database import Database
+
     try:
-        db = database.Database(request.state.database, readonly=True)
+        db = Database(request.state.database, readonly=True)
     except (Damaged, StateUnusable):
         return False, False
     try:
-        request.choose(db.get(b"N" + request.key + request.asked))
-        stored = db.get(b"n" + request.key + request.inputs)
-        if stored is None:
-            return bool(db.get(b"g" + request.key)), False
-        return True, nullcheck.first_difference(unpack_manifest(stored)) is None
+        return bool(db.get(b"g" + request.key)), False
     except Damaged:
         return False, False
     finally:

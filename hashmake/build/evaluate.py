@@ -11,6 +11,7 @@ from hashmake.build.setting import Setting
 from hashmake.errors import EXIT_FAILED, EXIT_INTERRUPTED, Damaged, StateUnusable
 from hashmake.judge.engine import Engine
 from hashmake.judge.tree import Tree
+from hashmake.null.check import Check
 from hashmake.progress.choice import for_build
 from hashmake.request import Request
 from hashmake.run import directory
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 _MAX_RESTARTS = 3
 
 
-def evaluate(request: Request) -> int:
-    """Run make under the supervisor; its exit status. Raises StateUnusable before make has started."""
+def evaluate(request: Request, check: Check) -> int:
+    """Run make under the supervisor; its exit status. Raises StateUnusable before make has started.
+
+    check  the look that found something changed; nothing has been done to the tree since
+    """
     state = request.state
     if not state.locked:
         os.makedirs(request.out, exist_ok=True)
@@ -48,7 +52,8 @@ def evaluate(request: Request) -> int:
     try:
         for attempt in range(_MAX_RESTARTS + 1):
             # What can't be put right by running what is stale is put right by running everything.
-            session, code = _settled(request, opened, anew=attempt == _MAX_RESTARTS)
+            session, code = _settled(request, opened, check, anew=attempt == _MAX_RESTARTS)
+            check = Check()  # make has been at work
             ruined = session.ruined
             if ruined and session.again:
                 say(f"{request.out}: products can't be brought to their last versions; build again")
@@ -69,10 +74,11 @@ def evaluate(request: Request) -> int:
     return code
 
 
-def _settled(request: Request, opened: Opened, anew: bool) -> tuple["Session", int]:
+def _settled(request: Request, opened: Opened, check: Check, anew: bool) -> tuple["Session", int]:
     """A build, and again for each product that turned out to be a source meanwhile: there are only so many."""
     while True:
-        session = Session(request, opened, anew)
+        session = Session(request, opened, check, anew)
+        check = Check()
         code = session.build()
         if not (session.roles and session.again):
             return session, code
@@ -86,12 +92,13 @@ class Session:
     ruined  why the database can't be written and is to be set aside
     """
 
-    def __init__(self, request: Request, opened: Opened, anew: bool) -> None:
+    def __init__(self, request: Request, opened: Opened, check: Check, anew: bool) -> None:
         """`anew`: nothing that is recorded is believed."""
         self.again = False
         self.roles = 0
         self._anew = anew
         self._setting = setting = Setting(request, opened)
+        setting.disk.know_contents(check.same, check.since_ns)
         self._preparation = Preparation(setting)
         self._saving = Saving(setting, self._preparation)
         self._progress: Progress = request.progress or for_build(

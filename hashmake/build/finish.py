@@ -53,17 +53,18 @@ class Saving:
         request, recording = self._setting.request, self._setting.recording
         engine.unsaved.settle()
         recording.seq = engine.evaluation.tree.seq
-        extra: dict[bytes, bytes] = {}
-        if code == 0 and not engine.evaluation.restart and not request.arguments.old_files:
-            extra = self._complete(engine, root, result, first_contact)
-        extra.update(self._setting.archive.moments(recording))
-        extra[b"O"] = b""
+        complete = code == 0 and not engine.evaluation.restart and not request.arguments.old_files
+        if complete:
+            self._complete(engine, root, result, first_contact)
+        extra = self._setting.archive.moments(recording) | {b"O": b""}
         if code == 0:
             extra[b"D"] = b""
         if self.ruined:
             return False
         try:
             self._setting.archive.save(recording, extra)
+            if complete:
+                self._keep_for_null(engine, root, result)
             self._setting.db.save_log(
                 recording.build, as_json(recording.build, request.words, code, engine, request.began)
             )
@@ -76,28 +77,29 @@ class Saving:
             roll.rewrite(request.state.path, listed)
         return True
 
-    def _complete(self, engine: Engine, root: Running, result: Result, first_contact: bool) -> dict[bytes, bytes]:
-        """A build is complete: what the next one may go by, as records."""
+    def _complete(self, engine: Engine, root: Running, result: Result, first_contact: bool) -> None:
+        """A build is complete: what the next one may go by."""
         request, recording = self._setting.request, self._setting.recording
         evaluation = engine.evaluation
-        extra: dict[bytes, bytes] = {}
         for pid in self._preparation.taken - evaluation.tree.made_at.keys():
             recording.becomes_source(pid, evaluation.tree.on_disk(pid), evaluation.began)  # nobody makes it again
         orphans = self._orphans(engine, result)
-        names = pack(unpack(self._setting.names or b"") | engine.environments.root_names)
-        extra[b"N" + request.key + request.asked] = names
-        request.choose(names)
+        request.choose(self._names(engine))
         self._setting.goal.set_root(request.inputs, result)
         self._learn_sources(result, engine)
-        manifest = null_manifest(result, evaluation, self._setting.goal, self._goal_names(root.account))
-        if manifest is not None:
-            extra[b"n" + request.key + request.inputs] = manifest
-            extra[b"s" + request.key + request.inputs] = b"1" if result.flags & SAYS else b""
         if orphans and not request.quiet:
             tell_orphans(self._setting, orphans)
         if first_contact and not request.quiet:
             tell_first_contact(self._setting, recording.tables, root.account, result)
-        return extra
+
+    def _names(self, engine: Engine) -> bytes:
+        """The names of variables that count for this goal: also those that an earlier build could name."""
+        return pack(unpack(self._setting.names or b"") | engine.environments.root_names)
+
+    def _keep_for_null(self, engine: Engine, root: Running, result: Result) -> None:
+        manifest = null_manifest(result, engine.evaluation, self._setting.goal, self._goal_names(root.account))
+        request = self._setting.request
+        request.complete().save(self._names(engine), request.inputs, manifest, bool(result.flags & SAYS))
 
     def _goal_names(self, account: Account) -> list[bytes]:
         return [os.fsencode(g) for g in self._setting.request.arguments.goals] or [account.goal or b"all"]

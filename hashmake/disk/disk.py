@@ -107,6 +107,17 @@ class Disk:
         """What an earlier build had found of files that were only looked at; see lasting_signature."""
         self._known_looks = {p: (v, s) for p, v, s in zip(paths, versions, signatures, strict=True) if s}
 
+    def know_contents(self, files: list[tuple[bytes, bytes]], since_ns: int) -> None:
+        """What somebody has read after that moment: paths and versions. Kept of files that can't have changed since."""
+        for path, version in files:
+            try:
+                st = os.stat(path)
+            except OSError:
+                continue
+            if not changed_since(st, since_ns):
+                self._content[path] = version
+                self._signatures[path] = signature(st, since_ns)
+
     def lasting_signature(self, path: bytes) -> bytes:
         """The signature by which a later build may know the content behind path again; empty if none is to be trusted.
 

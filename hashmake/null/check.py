@@ -2,6 +2,7 @@
 
 import _thread
 import os
+import time
 from collections.abc import Callable
 
 from hashmake.disk import reading
@@ -13,63 +14,76 @@ from hashmake.null.manifest import Manifest
 _LARGE = 1 << 20
 
 
-def first_difference(manifest: Manifest) -> bytes | None:
-    """The first path that is not as recorded; None: nothing changed, make need not be started."""
-    read_paths, read_versions, look_paths, look_versions, absent, list_paths, list_names, list_products = manifest[:8]
-    lazy = zip(*manifest[9:], strict=True)
-    unread = [(path, version) for path, version, known in lazy if not (known and unchanged(path, known))]
-    for path, _version in unread:
-        if os.path.islink(path):
-            return path  # it was none
-    found = _first_other_content([*read_paths, *(p for p, _ in unread)], [*read_versions, *(v for _, v in unread)])
-    if found is not None:
-        return found
-    for path, version in zip(look_paths, look_versions, strict=True):
-        if not _looks_like(path, version):
-            return path
-    found = _first_present(absent)
-    if found is not None:
-        return found
-    for path, names, products in zip(list_paths, list_names, list_products, strict=True):
-        if not _lists_as(path, names, products):
-            return path
-    return None
+class Check:
+    """One look at the tree, and what it saw: who starts make after it need not read that again.
 
+    same      files that were as recorded: path and version
+    since_ns  all was read after this moment
+    """
 
-def _first_other_content(paths: list[bytes], versions: list[bytes]) -> bytes | None:
-    """Large files (compilers and their libraries) are most of the bytes; a second thread begins with them."""
-    of_file = reading.of_file
-    large: list[tuple[int, bytes, bytes]] = []
-    differ: list[bytes] = []
+    def __init__(self) -> None:
+        self.same: list[tuple[bytes, bytes]] = []
+        self.since_ns = time.time_ns()
 
-    def work() -> None:
-        while large and not differ:
-            try:
-                _size, path, version = large.pop()
-            except IndexError:
-                return
-            if of_file(path, version[:1] == b"F")[0] != version:
-                differ.append(path)
+    def first_difference(self, manifest: Manifest) -> bytes | None:
+        """The first path that is not as recorded; None: nothing changed, make need not be started."""
+        read_paths, read_versions, look_paths, look_versions, absent = manifest[:5]
+        lazy = zip(*manifest[9:], strict=True)
+        unread = [(path, version) for path, version, known in lazy if not (known and unchanged(path, known))]
+        for path, _version in unread:
+            if os.path.islink(path):
+                return path  # it was none
+        paths = [*read_paths, *(p for p, _ in unread)]
+        found = self._first_other_content(paths, [*read_versions, *(v for _, v in unread)])
+        if found is not None:
+            return found
+        for path, version in zip(look_paths, look_versions, strict=True):
+            if not _looks_like(path, version):
+                return path
+        found = _first_present(absent)
+        if found is not None:
+            return found
+        for path, names, products in zip(*manifest[5:8], strict=True):
+            if not _lists_as(path, names, products):
+                return path
+        return None
 
-    small = []
-    for path, version in zip(paths, versions, strict=True):
-        size = int.from_bytes(version[2:10], "little")
-        if size > _LARGE:
-            large.append((size, path, version))
-        else:
-            small.append((path, version))
-    large.sort()
-    done = _thread.allocate_lock()
-    if large:
-        done.acquire()
-        _thread.start_new_thread(_released_after, (work, done))
-    for path, version in small:
-        if of_file(path, version[:1] == b"F")[0] != version:
-            differ.append(path)
-            break
-    work()
-    with done:  # what the other thread has in hand may be the one that differs
-        return differ[0] if differ else None
+    def _first_other_content(self, paths: list[bytes], versions: list[bytes]) -> bytes | None:
+        """Large files (compilers and their libraries) are most of the bytes; a second thread begins with them."""
+        of_file = reading.of_file
+        large: list[tuple[int, bytes, bytes]] = []
+        differ: list[bytes] = []
+
+        def work() -> None:
+            while large and not differ:
+                try:
+                    _size, path, version = large.pop()
+                except IndexError:
+                    return
+                if of_file(path, version[:1] == b"F")[0] != version:
+                    differ.append(path)
+                else:
+                    self.same.append((path, version))
+
+        small = []
+        for path, version in zip(paths, versions, strict=True):
+            size = int.from_bytes(version[2:10], "little")
+            if size > _LARGE:
+                large.append((size, path, version))
+            else:
+                small.append((path, version))
+        large.sort()
+        done = _thread.allocate_lock()
+        if large:
+            done.acquire()
+            _thread.start_new_thread(_released_after, (work, done))
+        others = (n for n, (path, version) in enumerate(small) if of_file(path, version[:1] == b"F")[0] != version)
+        at = next(others, len(small))
+        differ += [path for path, _version in small[at : at + 1]]
+        work()
+        with done:  # what the other thread has in hand may be the one that differs
+            self.same += small[:at]
+            return differ[0] if differ else None
 
 
 def _released_after(work: Callable[[], None], lock: _thread.LockType) -> None:

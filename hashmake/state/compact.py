@@ -81,10 +81,7 @@ def _copy(old: Database, new: Database) -> None:
         if key[1:] in versions:
             copy.new.new_findings.append((key, data))
     extra: dict[bytes, bytes] = {}
-    asked = {goal.key + digest for goal in copy.new.goals.values() for digest, _rid in goal.roots}
-    for letter in (b"n", b"s"):
-        extra.update({letter + key: data for key, data in old.scan(letter) if key in asked})
-    for letter in (b"N", b"L", b"A", b"D", b"H"):
+    for letter in (b"L", b"A", b"D", b"H"):
         extra.update({letter + key: data for key, data in old.scan(letter)})
     archive = Archive(new)
     extra.update(archive.moments(copy.new))

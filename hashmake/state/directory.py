@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from hashmake.disk import reading
 from hashmake.errors import StateUnusable, UserError
+from hashmake.model.packing import U32
 from hashmake.state.lock import Lock
 
 NAME = ".hashmake"
@@ -79,7 +80,7 @@ class StateDirectory:
     def check(self) -> None:
         """Refuse a directory of which another user owns or may write anything. Raises StateUnusable."""
         self._check(self.path)
-        for directory in (self.path, self.database):
+        for directory in (self.path, self.database, os.path.join(self.path, "complete")):
             try:
                 names = os.listdir(directory)
             except FileNotFoundError:
@@ -159,24 +160,36 @@ class StateDirectory:
             return b""
         return b"%d %d %d" % (st.st_dev, st.st_ino, st.st_ctime_ns)
 
-    # The seal is the digest of the whole database file at the end of a build that ended in order. Where it fits, LMDB
-    # can be trusted with the file; a damaged one would take the process down with SIGBUS or abort().
+    # The seal is the number of a build that ended in order, and the digest of the whole database file then. Where that
+    # fits, LMDB can be trusted with the file; a damaged one would take the process down with SIGBUS or abort().
 
     def sealed(self) -> bool:
         """Whether the database is, byte for byte, what the last build left."""
-        try:
-            with open(self._seal, "rb") as seal:
-                return seal.read() == reading.of_file(os.fsencode(os.path.join(self.database, "data.mdb")))[0]
-        except OSError:
-            return False
+        found = self._read_seal()
+        return bool(found) and found[4:] == self._version()
 
-    def seal(self) -> None:
-        """The build ended in order and the database is closed."""
+    def seal(self, build: int = 0) -> None:
+        """The build with this number ended in order and the database is closed."""
         try:
             with private(self._seal) as seal:
-                seal.write(reading.of_file(os.fsencode(os.path.join(self.database, "data.mdb")))[0])
+                seal.write(U32.pack(build) + self._version())
         except OSError:
             pass  # the next build then looks at every record first
+
+    def last_build(self) -> int | None:
+        """The number of the last build that was no null build; None: it did not end in order, or has not ended."""
+        found = self._read_seal()
+        return U32.unpack_from(found)[0] if len(found) > U32.size else None
+
+    def _read_seal(self) -> bytes:
+        try:
+            with open(self._seal, "rb") as seal:
+                return seal.read()
+        except OSError:
+            return b""
+
+    def _version(self) -> bytes:
+        return reading.of_file(os.fsencode(os.path.join(self.database, "data.mdb")))[0]
 
     def break_seal(self) -> None:
         """The database is about to change."""

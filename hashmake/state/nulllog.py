@@ -1,17 +1,15 @@
-"""The log of the last null build: a file of its own, so that the database keeps its seal."""
+"""The log of the last null build: a file of its own, for a null build opens no database."""
 
 import os
 import struct
 
 from hashmake.model.packing import U32
-from hashmake.state.database import STATE, Database
 from hashmake.state.directory import private
 
 
-def save_null(state_path: str, db: Database, words: list[str], wall_us: int) -> None:
-    """A null build ended: its log, in a file of its own so that the database keeps its seal."""
-    state = db.get(b"M")
-    build = max(STATE.unpack(state)[1] if state else 0, last_null(state_path)[0]) + 1
+def save_null(state_path: str, last: int, words: list[str], wall_us: int) -> None:
+    """A null build ended: its log. `last`: the number of the last build that was none."""
+    build = max(last, last_null(state_path)[0]) + 1
     argv = b"\0".join(os.fsencode(w) for w in words)
     try:
         with private(os.path.join(state_path, "null")) as log:

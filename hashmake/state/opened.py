@@ -67,7 +67,7 @@ def close(opened: Opened, state: StateDirectory, ruined: str, complete: bool) ->
         return
     if too_large:
         compact.compact(state.database)
-    state.seal()
+    state.seal(opened.recording.build)
 
 
 def survives(directory: str) -> bool:

@@ -20,9 +20,6 @@ little-endian u32 unless said otherwise; "list" is a count, that many lengths, t
 | `x` goal (16), chunk | paths that builds of this goal wrote, added by one save |
 | `g` goal (16) | roots (input digest, result number); products (path, before, after); began (path, version, moment) |
 | `W` | goals (list); paths, and the place in that list of the goal that last wrote each |
-| `n` goal, inputs (16 + 16) | the null check of its last complete build with these inputs: see null/manifest.py |
-| `N` goal, asked (16 + 16) | names of the variables that count for it, joined by NUL (model/names.py) |
-| `s` goal, inputs (16 + 16) | not empty: make itself started steps there that make no files |
 | `P` | all products: path, version, moment (u64) |
 | `S` | all sources: path, version, moment (u64) at which each was last seen to change, or first seen (run/view.py) |
 | `K` path | table of names (list): as its step wrote it, after the last build, before its last change, build of that |

@@ -12,6 +12,7 @@ from hashmake.model.goal import Goal
 from hashmake.model.recording import Recording
 from hashmake.model.result import ResultId
 from hashmake.model.tables import NO_VALUE, PathId, ValueId
+from hashmake.null.check import Check
 from hashmake.reports.open import load
 from hashmake.request import Request
 from hashmake.verify import namespace
@@ -52,7 +53,7 @@ class Inside:
         null, _recording, _steps, _ = self._evaluated(first)
         # What a build asked for depends on what other goals had left then: with what lies there now it is asked again.
         second = self._new_request(progress)
-        code = evaluate(second)
+        code = evaluate(second, Check())
         root, recording, before, believed = self._evaluated(second, null)
         chosen = self._choose(recording, before)
         lost = self._lost(recording, recording.goal(first.key))
@@ -62,7 +63,7 @@ class Inside:
             self._remove_products(recording, recording.goal(first.key))
         else:
             again.again = _keys(before, chosen)
-        code = evaluate(again)
+        code = evaluate(again, Check())
         progress.clear()
         known = [s for s in before.values() if does_something(s)]
         found: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hashmake.disk import reading
 from hashmake.disk.disk import Disk
 from hashmake.disk.signature import Signature, unchanged
-from hashmake.null import check as nullcheck
+from hashmake.null.check import Check
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(reading, "of_file", lambda _path: (b"read", None))
     assert later.looked(path) == version
     assert later.files_read == 0
-    assert nullcheck.first_difference(manifest(path, version, signature)) is None
+    assert Check().first_difference(manifest(path, version, signature)) is None
     later.forget(path)
     assert later.looked(path) == b"read"
 
@@ -52,11 +52,11 @@ def test_a_touch_is_read_and_found_equal_and_an_edit_is_found(tmp_path: Path) ->
     version = first.looked(path)
     signature = first.lasting_signature(path)
     os.utime(path)
-    assert nullcheck.first_difference(manifest(path, version, signature)) is None
+    assert Check().first_difference(manifest(path, version, signature)) is None
     before = os.stat(path)
     (tmp_path / "file").write_text("two\n")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert nullcheck.first_difference(manifest(path, version, signature)) == path
+    assert Check().first_difference(manifest(path, version, signature)) == path
     later = Disk()
     later.know_looks([path], [version], [signature])
     assert later.looked(path) != version
@@ -72,7 +72,7 @@ def test_a_file_that_was_read_just_after_it_changed_is_read_each_time(tmp_path: 
     ctime = Signature(packed).ctime_ns
     found._signatures[os.fsencode(path)] = packed[:-8] + (ctime + 1).to_bytes(8, "little")
     assert found.lasting_signature(os.fsencode(path)) == b""
-    assert nullcheck.first_difference(manifest(os.fsencode(path), version, b"")) is None
+    assert Check().first_difference(manifest(os.fsencode(path), version, b"")) is None
 
 
 def test_nothing_is_saved_after_the_clock_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,4 +93,4 @@ def test_a_link_in_the_place_of_a_file_is_a_difference(tmp_path: Path) -> None:
     (tmp_path / "file").rename(tmp_path / "other")
     (tmp_path / "file").symlink_to("other")
     # It was moved: its ctime is another one.
-    assert nullcheck.first_difference(manifest(path, version, signature)) == path
+    assert Check().first_difference(manifest(path, version, signature)) == path

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 from e2e.project import ANCIENT, MODES, Project
 from e2e.running import drained, members
 from e2e.snapshot import contents, differences, names
-from hashmake.errors import Damaged, StateUnusable
-from hashmake.null.check import first_difference
+from hashmake.errors import Damaged
+from hashmake.null.check import Check
 from hashmake.null.manifest import unpack_manifest
-from hashmake.state.database import Database
 
 if TYPE_CHECKING:
     from random import Random
@@ -264,16 +263,14 @@ def clock() -> float:
 
 def not_null(tree: Path) -> list[object]:
     """What is not as each complete build left it, and if that is a listing, how it should be."""
-    try:
-        db = Database(str(tree / ".hashmake/db"), readonly=True)
-    except (Damaged, StateUnusable):
-        return []
-    try:
-        manifests = [unpack_manifest(data) for _, data in db.scan(b"n")]
-        return [
-            (path, [names for name, *names in zip(*manifest[5:8], strict=True) if name == path])
-            for manifest in manifests
-            for path in [first_difference(manifest)]
-        ]
-    finally:
-        db.close()
+    manifests = []
+    for file in (tree / ".hashmake/complete").glob("*"):
+        try:
+            manifests.append(unpack_manifest(file.read_bytes()[17:]))
+        except Damaged:
+            continue  # the names of a goal
+    return [
+        (path, [names for name, *names in zip(*manifest[5:8], strict=True) if name == path])
+        for manifest in manifests
+        for path in [Check().first_difference(manifest)]
+    ]
