@@ -84,7 +84,7 @@ class Saving:
         for pid in self._preparation.taken - evaluation.tree.made_at.keys():
             recording.becomes_source(pid, evaluation.tree.on_disk(pid), evaluation.began)  # nobody makes it again
         orphans = self._orphans(engine, result)
-        names = pack(unpack(self._setting.names or b"") | engine.environments.root_names)
+        names = pack(unpack(self._setting.names or b"") | engine.surroundings.root_names)
         extra[b"N" + request.key + request.asked] = names
         request.choose(names)
         self._setting.goal.set_root(request.inputs, result)

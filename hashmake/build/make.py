@@ -23,7 +23,7 @@ def run_make(setting: Setting, engine: Engine, supervisor: Supervisor) -> tuple[
         words = ["-B", *request.arguments.without_always_make()]
     block = b"\0".join(k + b"=" + v for k, v in os.environb.items())
     argv = [os.fsencode(request.make or "make"), b"make", *map(os.fsencode, words)]
-    root = engine.starter.start(ROOT, request.key, cwd, argv, engine.environments.of(block), None)
+    root = engine.starter.start(ROOT, request.key, cwd, argv, engine.surroundings.environment(block), None)
     request.rewind()
     began = time.monotonic()
     code = supervisor.run_make(request.make or "make", ["make", *words], dict(os.environ), root)

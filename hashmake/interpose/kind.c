@@ -37,7 +37,7 @@ static const char passes_on[] =
     "install tee cmp diff ";
 
 static const char compilers[] = " gcc g++ cc c++ cpp clang clang++ cc1 cc1plus cc1obj lto1 collect2 lto-wrapper as ld ld.bfd ld.gold "
-                                "ld.lld lld ar nm ranlib strip objcopy objdump readelf git ";
+                                "ld.lld lld ar nm ranlib strip objcopy objdump readelf git flex bison m4 ";
 
 bool hm_only_searches(void) {
     return only_searches;

@@ -4,7 +4,6 @@ from array import array
 
 from hashmake.judge.account import Account
 from hashmake.judge.composite import aggregate
-from hashmake.judge.environments import Environments
 from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.intake import Intake
 from hashmake.judge.log import Log
@@ -12,6 +11,7 @@ from hashmake.judge.projector import Projector
 from hashmake.judge.reason import Reason
 from hashmake.judge.running import Below, Running
 from hashmake.judge.starting import Starter
+from hashmake.judge.surroundings import Surroundings
 from hashmake.judge.unsaved import Unsaved
 from hashmake.judge.world import OpenTrace
 from hashmake.model import letters
@@ -27,7 +27,7 @@ class Ending:
         self,
         evaluation: Evaluation,
         intake: Intake,
-        environments: Environments,
+        surroundings: Surroundings,
         projector: Projector,
         starter: Starter,
         unsaved: Unsaved,
@@ -37,7 +37,7 @@ class Ending:
         self.log = Log(evaluation.recording)
         self._evaluation = evaluation
         self._intake = intake
-        self._environments = environments
+        self._surroundings = surroundings
         self._projector = projector
         self._starter = starter
         self._unsaved = unsaved
@@ -71,11 +71,13 @@ class Ending:
             result.facts = array("I", sorted(account.facts))
             for pid, (pre, post) in account.outs.items():
                 result.outs.extend((pid, pre, post))
+                if pre != post:
+                    self._evaluation.recording.made_anew(pid, post)
                 if tables.values[post][:1] == b"F":
                     self._evaluation.disk.restore_time(tables.paths[pid], tables.values[post])
         if running.kind == ROOT:
             self._what_for(result, account)
-        self._environments.learn(running, result)
+        self._surroundings.learn(running, result)
         result = self._evaluation.recording.accept(result)
         self.ran_now.add(result.id)
         self._unsaved.result(result)

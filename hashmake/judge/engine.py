@@ -9,18 +9,18 @@ from collections.abc import Callable
 from hashmake.judge.ahead import Ahead
 from hashmake.judge.believed import Believed
 from hashmake.judge.ending import Ending
-from hashmake.judge.environments import Environments
 from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.intake import Intake
 from hashmake.judge.judging import Judge
-from hashmake.judge.lookups import Lookups
 from hashmake.judge.projector import Projector, Table
 from hashmake.judge.reason import FORCED, NEVER_RAN, PRINTS, Reason
 from hashmake.judge.recipes import Recipes
 from hashmake.judge.running import Below, Line, Running
 from hashmake.judge.starting import Starter
+from hashmake.judge.surroundings import Surroundings
 from hashmake.judge.unsaved import Unsaved
 from hashmake.judge.world import OpenTrace
+from hashmake.model.environment import Environment
 from hashmake.model.identity import key_of
 from hashmake.model.kinds import ABSENT, READ
 from hashmake.model.plugin import Projection
@@ -55,18 +55,17 @@ class Engine:
         self.altered: set[PathId] = set()
         self.mine: frozenset[PathId] = frozenset()
         recording, tree, disk = evaluation.recording, evaluation.tree, evaluation.disk
-        lookups = Lookups(tree, disk)
         self._projector = Projector(recording, tree, disk, [Table(path, p, disk) for path, p in tables])
         self._believed = Believed()
-        self.environments = Environments(evaluation, lookups, library)
-        self.judging = Judge(evaluation, self.environments, lookups, self._projector)
+        self.surroundings = Surroundings(evaluation, library)
+        self.judging = Judge(evaluation, self.surroundings, self._projector)
         self.intake = Intake(evaluation, own_directory, open_trace)
         self.starter = Starter(evaluation, open_trace, on_step)
         self._recipes = Recipes(tree.tables, self._believed, self.starter)
         self.ahead = Ahead(evaluation, self._believed, self.starter)
         self.unsaved = Unsaved(evaluation)
         self.ending = Ending(
-            evaluation, self.intake, self.environments, self._projector, self.starter, self.unsaved, open_trace
+            evaluation, self.intake, self.surroundings, self._projector, self.starter, self.unsaved, open_trace
         )
 
     def ask(
@@ -79,7 +78,7 @@ class Engine:
         if above is not None:
             self.intake.take_in(above)
         captured = kind == RECIPE and self.is_read(parent)
-        environment = self.environments.of(block)
+        environment = self.surroundings.environment(block)
         key = key_of(kind, cwd, self.evaluation.plugin.normal_argv(argv))
         forced = self.forced or key in self.again
         reason: Reason | None = FORCED if forced else None
@@ -94,8 +93,7 @@ class Engine:
             stale = self.judging.judge(candidate, environment, cwd) or self._prints(candidate, captured, line)
             if stale is None:
                 self._believed.add(candidate, argv, environment)
-                self.judging.searched_anew(candidate, environment, above)
-                self._skip(candidate, above)
+                self._skip(candidate, environment, above)
                 if line is not None and not captured:
                     self._recipes.skipped(line, candidate, environment)
                 return candidate
@@ -174,7 +172,9 @@ class Engine:
         read = {f for f in tables.facts_on.get(pid, ()) if tables.fact_kind[f] == READ}
         return any(r.account.make and not read.isdisjoint(r.account.facts) for r in self.evaluation.running.values())
 
-    def _skip(self, result: Result, above: Running | None) -> None:
+    def _skip(self, result: Result, environment: Environment, above: Running | None) -> None:
+        if above is not None:
+            above.account.facts.update(self.surroundings.passed(result, environment))
         tree = self.evaluation.tree
         writes = []
         for pid, _pre, post in result.outputs():

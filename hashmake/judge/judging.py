@@ -2,17 +2,14 @@
 
 from posixpath import dirname
 
-from hashmake.judge.environments import Environments
 from hashmake.judge.evaluation import Evaluation
-from hashmake.judge.lookups import Lookups
 from hashmake.judge.projector import Projector
 from hashmake.judge.reason import Reason
-from hashmake.judge.running import Running
+from hashmake.judge.surroundings import Surroundings
 from hashmake.judge.verdict import judge_inputs, judge_kind, judge_outputs
-from hashmake.model.environment import Environment, searchable
+from hashmake.model.environment import Environment
 from hashmake.model.result import COMPOSITE, FAILED, UNSEEN, Result, ResultId
 from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
-from hashmake.model.variables import WHOLE
 
 
 class Judge:
@@ -21,21 +18,17 @@ class Judge:
     removed  paths taken over from another goal that are not there, because that goal removed them
     """
 
-    def __init__(
-        self, evaluation: Evaluation, environments: Environments, lookups: Lookups, projector: Projector
-    ) -> None:
+    def __init__(self, evaluation: Evaluation, surroundings: Surroundings, projector: Projector) -> None:
         self.removed: set[PathId] = set()
         self._evaluation = evaluation
-        self._environments = environments
-        self._lookups = lookups
+        self._surroundings = surroundings
         self._projector = projector
-        self._env_holds: dict[tuple[int, int, bytes], bytes | None] = {}
         self._led_on: set[PathId] = set()  # whose later versions are being looked into
 
     def judge(self, candidate: Result, environment: Environment, cwd: bytes) -> Reason | None:
         """Why a recorded step is not current, asked for in this environment; None: it is."""
         reason = judge_kind(candidate) or self._judge_seeds(candidate)
-        reason = reason or self._judge_environment(candidate, environment, cwd)
+        reason = reason or self._surroundings.judge(candidate, environment, cwd)
         reason = reason or judge_inputs(candidate, self._evaluation.tree)
         return reason or judge_outputs(candidate, self._evaluation.tree, self.reaches)
 
@@ -47,56 +40,6 @@ class Judge:
             if seed is not None and seed != post:
                 return Reason("Seeded", self._evaluation.tree.tables.paths[pid])
         return None
-
-    def _judge_environment(self, candidate: Result, environment: Environment, cwd: bytes) -> Reason | None:
-        if not candidate.env:
-            return None
-        memo = (candidate.env, environment.id, cwd)
-        facts = self._evaluation.recording.env_sets.all[candidate.env]
-        if facts.startswith(b"\2"):
-            return self._judge_make(candidate, facts, environment, cwd)
-        if memo not in self._env_holds:
-            self._env_holds[memo] = environment.difference(facts, cwd)
-        name = self._env_holds[memo]
-        if name is None and self._leads_elsewhere(facts, environment):
-            before = self._environments.of(self._evaluation.recording.env_blocks.all[candidate.full_env])
-            old, new = (e.variables.get(b"PATH", b"") for e in (before, environment))
-            return Reason("VariableChanged", b"PATH", old, new)
-        if name is None:
-            return None
-        if name == WHOLE:
-            before = self._environments.of(self._evaluation.recording.env_blocks.all[candidate.full_env])
-            name = environment.first_changed(before)
-            old = before.variables.get(name, b"")
-        else:
-            old = next((f[len(name) + 1 :] for f in facts.split(b"\0") if f.startswith(name + b"=")), b"")
-        return Reason("VariableChanged", name, old, environment.variables.get(name, b""))
-
-    def _judge_make(self, candidate: Result, facts: bytes, environment: Environment, cwd: bytes) -> Reason | None:
-        number, _, known = facts[1:].partition(b"=")
-        names = self._evaluation.recording.env_sets.all[int(number)]
-        if environment.chosen(names, cwd).hex().encode() == known:
-            return None
-        before = self._environments.of(self._evaluation.recording.env_blocks.all[candidate.full_env])
-        name = environment.first_changed(before, names)
-        old, new = (e.variables.get(name, b"") for e in (before, environment))
-        return Reason("VariableChanged", name, old, new)
-
-    def _leads_elsewhere(self, facts: bytes, environment: Environment) -> bool:
-        """Whether one of the programs that were searched for is another one along PATH as it is now."""
-        searches = environment.searches(facts)
-        if searches is None:
-            return False
-        here = environment.variables.get(b"PATH", b"")
-        return not (searchable(here) and self._lookups.agree(searches[1], searches[0], here))
-
-    def searched_anew(self, candidate: Result, environment: Environment, above: Running | None) -> None:
-        """A step is current along another PATH than it ran with: where that found nothing is a fact of this build."""
-        searches = (
-            environment.searches(self._evaluation.recording.env_sets.all[candidate.env]) if candidate.env else None
-        )
-        if searches is not None and above is not None:
-            above.account.facts.update(self._lookups.passed(searches[1], environment.variables.get(b"PATH", b"")))
 
     def reaches(self, pid: PathId, start: ValueId, end: ValueId) -> bool:
         """Whether known steps, none of them known to be stale already, lead from one version to the other."""

@@ -3,31 +3,39 @@
 from hashmake.judge.account import Account
 from hashmake.judge.tree import Tree
 from hashmake.judge.world import DiskLike
-from hashmake.model import variables
+from hashmake.model.envfacts import names_of
 from hashmake.model.kinds import READ
-from hashmake.model.makenames import names_in
-from hashmake.model.names import EVERY, Names, unpack
+from hashmake.model.makenames import names_in, words_in
+from hashmake.model.names import EVERY, WORDS, Names
+from hashmake.model.plugin import Computed, Plugin
 from hashmake.model.recording import Recording
 from hashmake.model.result import Result, ResultId
+from hashmake.model.selection import Selection
 from hashmake.model.tables import PathId, ValueId
+from hashmake.model.variables import EXPRESSIONS, WHOLE
 
-_LARGEST = 1 << 22  # bytes of a text that is looked into
-_FOUND = b"M"  # the kind of these findings in the recording
+_LARGEST = 1 << 22  # bytes of a text that is looked into, ...
+_A_LITTLE = 1 << 16  # ... of one that is most likely no makefile
+_NAMED = b"M"  # kinds of these findings in the recording: names, and ...
+_WORDS = b"W"  # ... words of a text where those are what can be computed
 _ALL: Names = frozenset({EVERY})
+_NONE: Names = frozenset()
 
 
 class MakeNames:
     """Gathers names from makefiles, each looked into once, and from the steps below."""
 
-    def __init__(self, recording: Recording, tree: Tree, disk: DiskLike) -> None:
+    def __init__(self, recording: Recording, tree: Tree, disk: DiskLike, plugin: Plugin) -> None:
         self._recording = recording
         self._tree = tree
         self._disk = disk
+        self._plugin = plugin
         self._of_facts: dict[int, Names] = {}
+        self._words: Selection | None = None
 
     def of(self, account: Account, result: Result) -> Names:
         """The names for a step in which make ran, with this account and these steps below."""
-        if variables.WHOLE in account.names or variables.EXPRESSIONS in account.names:
+        if WHOLE in account.names or EXPRESSIONS in account.names:
             return _ALL
         found = set(account.names)
         for number in result.kids:
@@ -41,16 +49,22 @@ class MakeNames:
                 return _ALL
         return frozenset(found)
 
+    def words(self) -> Selection:
+        """All that makefiles of this project, read in any build, can name by words."""
+        if self._words is None:
+            self._words = Selection(self._recording.all_found(_WORDS))
+        return self._words
+
+    def spelt(self, names: Names) -> Names:
+        """These names, with the words that are meant in the place of WORDS."""
+        return names - {WORDS} | self.words().names if WORDS in names else names
+
     def _of_step(self, number: int) -> Names:
         """The names in a set of environment facts."""
         names = self._of_facts.get(number)
         if names is None:
-            facts = self._recording.env_sets.all[number]
-            if facts.startswith(b"\2"):
-                names = unpack(self._recording.env_sets.all[int(facts[1:].partition(b"=")[0])])
-            else:
-                names = frozenset(fact.partition(b"=")[0] for fact in facts.split(b"\0") if fact and fact[:1] != b"\1")
-            self._of_facts[number] = names
+            sets = self._recording.env_sets.all
+            names = self._of_facts[number] = names_of(sets[number], sets)
         return names
 
     def _texts(self, account: Account) -> "list[Names]":
@@ -62,19 +76,36 @@ class MakeNames:
 
     def _text(self, pid: PathId, value: ValueId) -> Names:
         path, version = self._tree.tables.paths[pid], self._tree.tables.values[value]
+        computed = self._plugin.computes(path)
+        unknown = _NONE if computed in (Computed.NOTHING, Computed.A_LITTLE) else _ALL
         if version[:1] != b"F":
-            return _ALL if not version else frozenset()  # it was there once; or a directory
-        found = self._recording.finding(_FOUND, version)
+            return _NONE if version else unknown  # a directory; or it was there once
+        if computed is Computed.NOTHING:
+            return _NONE
+        found = self._recording.finding(_NAMED, version)
         if found is None:
-            found = self._look(path, version)
+            text = self._content(path, version, _LARGEST if computed is not Computed.A_LITTLE else _A_LITTLE)
+            if text is None:
+                return unknown
+            found = self._look(text, version, computed)
         return found
 
-    def _look(self, path: bytes, version: bytes) -> Names:
+    def _content(self, path: bytes, version: bytes, largest: int) -> bytes | None:
         if self._disk.content(path) != version:
-            return _ALL  # make read another text than the one there is now
-        text = self._disk.read(path, _LARGEST + 1)
-        if text is None:
-            return _ALL
-        found = names_in(text) if len(text) <= _LARGEST or text.startswith(b"\x7fELF") else _ALL
-        self._recording.found(_FOUND, version, found)
+            return None  # make read another text than the one there is now
+        text = self._disk.read(path, largest + 1)
+        return text if text is not None and (len(text) <= largest or text.startswith(b"\x7fELF")) else None
+
+    def _look(self, text: bytes, version: bytes, computed: Computed) -> Names:
+        if computed is Computed.ANY or text.startswith(b"\x7fELF"):
+            found = names_in(text)
+        elif b"\0" in text:
+            found = _NONE
+        else:
+            # The words are in one place for all of them: a name of its own in each set would be there a thousand times.
+            spelt, words = words_in(text)
+            found = frozenset({WORDS, *(name for name in spelt if EVERY in name or name == b"PATH")})
+            self._recording.found(_WORDS, version, words)
+            self._words = None
+        self._recording.found(_NAMED, version, found)
         return found

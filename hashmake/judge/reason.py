@@ -7,8 +7,8 @@ class Reason:
     """See the module's text.
 
     kind  NeverRan, CommandChanged, ReadChanged, NameChanged, Appeared, Vanished, ListingChanged, OutputMissing,
-          OutputTouched, OutputOverwritten, VariableChanged, FailedLastTime, TraceIncomplete, ChangedWhileRead, Forced,
-          Prints, Seeded
+          OutputTouched, OutputOverwritten, MadeAnew, VariableChanged, FailedLastTime, TraceIncomplete,
+          ChangedWhileRead, Forced, Prints, Seeded
     what  the path, variable or cause that the kind is about (b"" if none)
     old   what was recorded, new: what is there now (versions, or free text)
     """
@@ -45,6 +45,7 @@ def describe(reason: Reason) -> str:
         "ReadChanged": f"{what} changed: {digest.describe(reason.old)} -> {digest.describe(reason.new)}",
         "Appeared": f"{what} was looked for in vain and is there now",
         "Vanished": f"{what} is gone",
+        "MadeAnew": f"{what} was made anew by a step before it",
         "OutputMissing": f"its product {what} is missing",
         "OutputTouched": f"its product {what} was changed by something else: {digest.describe(reason.old)} -> "
         f"{digest.describe(reason.new)}",

@@ -38,6 +38,7 @@ class Tree:
     foreign      products of other goals, as their steps left them: path -> version
     named        tables of which readers may depend on single entries (projector.py)
     assumed_new  paths of which no fact holds: whoever read them is asked to run (make -W)
+    rewritten    paths that steps which ran in this build wrote
     uncovered    directories that this goal's steps make, there before that because something visible lies in them
     """
 
@@ -52,6 +53,7 @@ class Tree:
         self.ahead: set[PathId] = set()
         self.foreign: dict[PathId, ValueId] = {}
         self.assumed_new: set[PathId] = set()
+        self.rewritten: set[PathId] = set()
         self.uncovered: set[PathId] = set()
         self.holds: set[FactId] = set()
         self.fails: set[FactId] = set()
@@ -124,6 +126,8 @@ class Tree:
             self.appeared_at[pid] = self.seq
         self.state[pid] = version
         path = tables.paths[pid]
+        if wrote:
+            self.rewritten.add(pid)
         here = wrote or self.on_disk(pid) == version
         if here:
             self.ahead.discard(pid)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from hashmake.judge.reason import Reason
 from hashmake.judge.tree import Tree
 from hashmake.model.kinds import ABSENT, LIST, NAME, NEVER, READ
-from hashmake.model.result import FAILED, UNSEEN, Result
-from hashmake.model.tables import FactId, PathId, ValueId
+from hashmake.model.result import COMPOSITE, FAILED, UNSEEN, Result
+from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
 
 # From a version on the disk back to the one asked for: is it one that later steps made of it?
 Reaches = Callable[[PathId, ValueId, ValueId], bool]
@@ -16,10 +16,22 @@ def judge_inputs(result: Result, tree: Tree) -> Reason | None:
     """None when everything the step read is, at this moment, as it was."""
     if tree.holds.issuperset(result.facts):
         return None
+    made = _makes_anew(result, tree)
+    kinds, paths = tree.tables.fact_kind, tree.tables.fact_path
     for fid in result.facts:
-        if not tree.check(FactId(fid)):
+        if not tree.check(FactId(fid)) and not (kinds[fid] == ABSENT and paths[fid] in made):
             return explain(_strongest(fid, result, tree), tree)
     return None
+
+
+def _makes_anew(result: Result, tree: Tree) -> set[int]:
+    """Directories that a step below makes from nothing, and that are there because something visible lies in them.
+
+    They are hidden again as soon as that step is asked for (Engine._take_over): it will find what it had found.
+    """
+    if not tree.uncovered or not result.flags & COMPOSITE:
+        return set()
+    return {pid for pid, pre, _post in result.outputs() if pre == NO_VALUE and pid in tree.uncovered}
 
 
 def _strongest(fid: int, result: Result, tree: Tree) -> int:
@@ -31,10 +43,15 @@ def _strongest(fid: int, result: Result, tree: Tree) -> int:
 
 
 def judge_outputs(result: Result, tree: Tree, reaches: Reaches) -> Reason | None:
-    """None when everything the step left behind is still there, or has been taken further by known later steps."""
+    """None when everything the step left behind is still there, or has been taken further by known later steps.
+
+    What it did to a file whose content it left alone (chmod) is gone where that was made anew.
+    """
     outs = result.outs
     for at in range(0, len(outs), 3):
         pid, post = PathId(outs[at]), ValueId(outs[at + 2])
+        if post == outs[at + 1] and pid in tree.rewritten:
+            return Reason("MadeAnew", tree.tables.paths[pid])
         here = tree.on_disk(pid)
         if here != post and not reaches(pid, post, here):
             tables = tree.tables

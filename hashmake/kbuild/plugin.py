@@ -8,7 +8,7 @@ import re
 
 from hashmake.kbuild.config import option_tables
 from hashmake.kbuild.ksyms import NAME, KSyms, misfits
-from hashmake.model.plugin import Files, Projection
+from hashmake.model.plugin import Computed, Files, Projection
 
 _VARIABLES = frozenset(b"V KBUILD_VERBOSE quiet Q silence".split())
 # Programs that, asked for a product, begin it from nothing whatever was there; and what a shell puts around them.
@@ -17,13 +17,18 @@ _BEGIN_ANEW = re.compile(
     rb"|rm|echo|printf|trap|set|exit|:|(?:\./)?scripts/basic/fixdep|(?:\./)?tools/objtool/objtool)\Z"
 )
 _COMMANDS = re.compile(rb"'(?:[^']|'\\'')*'|\"(?:[^\"\\]|\\.)*\"|[;|&\n]+|[^\s;|&'\"]+")
+# What make reads here: makefiles, what syncconfig writes for it, and the commands and dependencies of each target.
+_MAKEFILE = re.compile(
+    rb"/(?:(?:GNU)?[Mm]akefile|Kbuild|Platform)[^/]*\Z|\.(?:mk|include)\Z|/include/config/auto\.conf\Z"
+)
+# What names no variable of make's: those commands, sources, scripts (what a shell names is seen there), configurations.
+_NO_MAKEFILE = re.compile(rb"\.(?:cmd|[cdhiosS]|ko|sh|pl|py|awk|lds|order|config)\Z|/Kconfig[^/]*\Z")
 _ECHO = re.compile(rb"(set -e;)\s*(?:echo '(?:[^'\\]|'\\''|\\)*'; *)?")
 
 
 class Kbuild:
     """See the module's text."""
 
-    names_any = True  # $($(1)), of words that come from commands as well
     always_make = False  # a tree of unknown state heals itself: what has no .cmd file is made again
 
     def __init__(self, files: Files) -> None:
@@ -38,6 +43,12 @@ class Kbuild:
     def meaningless(self, name: bytes, /) -> bool:
         """The variables that Kbuild derives from V= and -s."""
         return name in _VARIABLES
+
+    def computes(self, path: bytes, /) -> Computed:
+        """`$($(1))`, `$($(m:.o=-objs))`, `$(origin $(1))` are about targets, tools and options that makefiles list."""
+        if _NO_MAKEFILE.search(path):
+            return Computed.NOTHING
+        return Computed.WORDS if _MAKEFILE.search(path) else Computed.A_LITTLE
 
     def tables(self, directories: tuple[bytes, ...]) -> list[tuple[bytes, Projection]]:
         """What syncconfig writes, and the list of needed symbols."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from hashmake.model import digest
 from hashmake.model.makeflags import normal_makeflags
-from hashmake.model.names import EVERY, MEANINGLESS, unpack
+from hashmake.model.names import MEANINGLESS, Names, unpack
 from hashmake.model.selection import Selection
 from hashmake.model.variables import EXPRESSIONS, FUNCTIONS, SEARCH, TOKEN, WHOLE
 
@@ -54,7 +54,7 @@ class Environment:
         self.block = b"\0".join(kept)
         self.variables = variables
         self._whole: dict[bytes, bytes] = {}
-        self._chosen: dict[tuple[bytes, bytes], bytes] = {}
+        self._chosen: dict[tuple[bytes, bytes, Names], bytes] = {}
 
     def whole(self, cwd: bytes) -> bytes:
         """Digest of everything that carries meaning for a process started in cwd."""
@@ -64,13 +64,16 @@ class Environment:
             found = self._whole[cwd] = digest.of_bytes(b"\0".join(sorted(strings)))
         return found
 
-    def chosen(self, names: bytes, cwd: bytes) -> bytes:
-        """Digest of the variables that count for a make which can name these (selection.pack), started in cwd."""
-        found = self._chosen.get((names, cwd))
+    def chosen(self, names: bytes, cwd: bytes, besides: Names = frozenset()) -> bytes:
+        """Digest of the variables that count for a make which can name these (selection.pack), started in cwd.
+
+        besides  names that count only if they are among the names themselves
+        """
+        found = self._chosen.get((names, cwd, besides))
         if found is None:
-            here = Selection(unpack(names)).of(self.variables)
+            here = Selection(unpack(names), besides).of(self.variables)
             strings = [n + b"=" + v for n, v in here.items() if n != b"PWD" or v != cwd]
-            found = self._chosen[names, cwd] = digest.of_bytes(b"\0".join(sorted(strings)))
+            found = self._chosen[names, cwd, besides] = digest.of_bytes(b"\0".join(sorted(strings)))
         return found
 
     def facts(self, names: set[bytes], cwd: bytes, searched: list[bytes] | None = None) -> bytes:
@@ -131,14 +134,20 @@ class Environment:
                 return name
         return None
 
-    def first_changed(self, before: "Environment", among: bytes = EVERY) -> bytes:
+    def differing(self, before: "Environment") -> set[bytes]:
+        """The variables that differ from an earlier environment."""
+        here, there = self.variables, before.variables
+        return {name for name in here.keys() | there.keys() if here.get(name) != there.get(name)}
+
+    def first_changed(self, before: "Environment", among: Selection | None = None) -> bytes:
         """The first variable that differs from an earlier environment; WHOLE where none but PWD does.
 
-        among  the names of those that count (selection.pack)
+        among  those that count (None: all)
         """
-        here, there = (Selection(unpack(among)).of(e.variables) for e in (self, before))
-        names = sorted((here.keys() | there.keys()) - {b"PWD"})
-        return next((n for n in names if before.variables.get(n) != self.variables.get(n)), WHOLE)
+        names = self.differing(before) - {b"PWD"}
+        if among is not None:
+            names &= among.of(self.variables).keys() | among.of(before.variables).keys()
+        return min(names, default=WHOLE)
 
 
 def searchable(path: bytes) -> bool:

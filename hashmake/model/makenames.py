@@ -3,9 +3,9 @@
 GNU make turns the whole environment into variables, but a makefile sees only those that it names: in a reference, in
 a function that takes a name (origin, flavor, value, call), in a directive (ifdef, export ...) or on the left of an
 assignment, where `?=` and `+=` go by what there was (manual, "Variables from the Environment"). A name may be computed:
-`$(FOO_$(x))` can be any that begins with FOO_; where neither end of it is fixed, it can be any at all.
+`$(FOO_$(x))` can be any that begins with FOO_; where no part of it is fixed, it can be any at all.
 
-A set of names is a frozenset of NAME, `PREFIX*SUFFIX` for computed ones, and EVERY.
+A set of names is a frozenset of NAME, `PREFIX*MIDDLE*SUFFIX` for computed ones, and EVERY.
 """
 
 import re
@@ -16,6 +16,7 @@ from hashmake.model.names import EVERY, Names
 _ALL: Names = frozenset({EVERY})
 
 _PIECE = b"\2"  # stands in a text for a reference whose value is not known
+_STARS = re.compile(rb"\*+")
 _SINGLE = re.compile(rb"\$([^({$])")
 _INNERMOST = re.compile(rb"\$(?:\(([^$(){}]*)\)|\{([^$(){}]*)\})")
 _BRACKETS = re.compile(rb"(?<!\$)[({]([^$(){}]*)[)}]")
@@ -45,6 +46,8 @@ _BEYOND = re.compile(
 )
 _EVALUATES = re.compile(rb"\$[({]eval\b")
 _FROM_ELSEWHERE = re.compile(rb"\$[({](?:shell|file)\b")
+_WORD = re.compile(rb"[A-Za-z_]\w*")
+_COMMENT = re.compile(rb"^[ \t]*#[^\n]*", re.MULTILINE)
 
 
 def names_in(text: bytes) -> Names:
@@ -54,14 +57,29 @@ def names_in(text: bytes) -> Names:
     if b"\0" in text:
         return _ALL
     text = text.replace(b"\\\n", b" ")
-    found: set[bytes] = set()
     if _BEYOND.search(text) or (_EVALUATES.search(text) and _FROM_ELSEWHERE.search(text)):
         return _ALL
+    found = _named_in(text)
+    return _ALL if EVERY in found else frozenset(found)
+
+
+def words_in(text: bytes) -> tuple[Names, Names]:
+    """As names_in, where a name that is computed altogether is known to be a word of such texts.
+
+    The names that are spelt or computed in part; all words, those names among them.
+    """
+    text = text.replace(b"\\\n", b" ")
+    found = frozenset(_named_in(text) - {EVERY})
+    return found, found.union(_WORD.findall(_COMMENT.sub(b"", text)))
+
+
+def _named_in(text: bytes) -> set[bytes]:
+    found: set[bytes] = set()
     if b"$" in text:
         text = _take_references(text, found)
     found.update(_set_by(text))
     found.discard(b"")
-    return _ALL if EVERY in found else frozenset(found)
+    return found
 
 
 def _set_by(text: bytes) -> set[bytes]:
@@ -108,8 +126,7 @@ def _named_by(inner: bytes) -> Iterable[bytes]:
 
 
 def _pattern(name: bytes) -> bytes:
-    """A name as it is, or what is fixed at both ends of a computed one, with a star between; empty: of no variable."""
+    """A name as it is, or what is fixed of a computed one, with stars between; empty: of no variable."""
     if not _FIXED.match(name.replace(_PIECE, b"")):
         return b""
-    head, piece, _ = name.partition(_PIECE)
-    return head + EVERY + name.rpartition(_PIECE)[2] if piece else name
+    return _STARS.sub(EVERY, name.replace(_PIECE, EVERY))

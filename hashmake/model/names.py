@@ -1,12 +1,14 @@
-"""Sets of names of variables: a frozenset of NAME, `PREFIX*SUFFIX` for computed ones (makenames.py), and EVERY.
+"""Sets of names of variables.
 
-Imports nothing, because every null build passes through here.
+Each is a frozenset of NAME, of computed ones with a star for each part that is not fixed (makenames.py), of EVERY and
+WORDS. Imports nothing, because every null build passes through here.
 """
 
 Names = frozenset[bytes]
 
 STATE_NAME = b".hashmake"  # of state directories, also those of other trees: part of no listing
 EVERY = b"*"  # any name: nothing can be left out
+WORDS = b"="  # all words of the project's makefiles (Plugin.computes); no variable has this name
 # Carry no meaning for what a step makes (design.md, rule 5).
 MEANINGLESS = frozenset(
     b"MAKELEVEL MFLAGS MAKE_TERMOUT MAKE_TERMERR MAKE_RESTARTS _ OLDPWD SHLVL TERM COLUMNS LINES"

@@ -1,6 +1,7 @@
 """The Protocols that a family of projects implements; the engine is handed them (build/setting.py)."""
 
 from collections.abc import Iterator
+from enum import Enum
 from typing import Protocol
 
 
@@ -45,21 +46,37 @@ class Projection(Protocol):
         """What `names` wants to know of a file's content; `letter` says which of its questions it is. Remembered."""
 
 
+class Computed(Enum):
+    """Which names of variables a text can compute that it does not spell.
+
+    ANY      any at all
+    WORDS    words of makefiles of this kind
+    A_LITTLE any at all if it is a makefile, but it is most likely none, and then its text says nothing
+    NOTHING  it names no variable of the environment
+    """
+
+    ANY = 0
+    WORDS = 1
+    A_LITTLE = 2
+    NOTHING = 3
+
+
 class Plugin(Protocol):
     """What a family of make projects knows about its own commands.
 
     always_make  whether make -B builds such a project (some have rules that are only there to fail)
-    names_any    makefiles of such a project compute names of variables in such ways that they can name any
     """
 
     always_make: bool
-    names_any: bool
 
     def normal_argv(self, argv: list[bytes]) -> list[bytes]:
         """The program and its arguments without what only changes what is printed."""
 
     def meaningless(self, name: bytes, /) -> bool:
         """Whether a variable of this name only changes what is printed."""
+
+    def computes(self, path: bytes, /) -> Computed:
+        """What the text at path, which a make process has read, says of variables where it computes a whole name."""
 
     def tables(self, directories: tuple[bytes, ...]) -> list[tuple[bytes, Projection]]:
         """The tables of names in a tree with these directories (where make runs, where products go), if any."""
@@ -81,7 +98,6 @@ class AnyProject:
     """Any make project: every word counts."""
 
     always_make = True
-    names_any = False
 
     def normal_argv(self, argv: list[bytes]) -> list[bytes]:
         """As given."""
@@ -90,6 +106,10 @@ class AnyProject:
     def meaningless(self, _name: bytes, /) -> bool:
         """None is."""
         return False
+
+    def computes(self, _path: bytes, /) -> Computed:
+        """What is computed can be any name."""
+        return Computed.ANY
 
     def tables(self, _directories: tuple[bytes, ...]) -> list[tuple[bytes, Projection]]:
         """None."""

@@ -12,7 +12,7 @@ from hashmake.model.result import COMPOSITE, FAILED, UNSEEN, Result, ResultId
 from hashmake.model.tables import NO_VALUE, PathId, Tables, ValueId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _KEEP_PER_KEY = 8
 
@@ -55,6 +55,7 @@ class Recording:
     links     (path, version) -> versions that known steps made of it -> the latest that did (0: a composite)
     findings  (kind, version of a file) -> what was found in its text
     seeds     path of a table -> how it began, and what the last build came to (judge/projector.py)
+    touched   (path, version) -> steps that left its content alone, and changed its mode, say
     makers    (path, version) -> the plain result that left it so
     """
 
@@ -71,6 +72,7 @@ class Recording:
         self.writers: dict[PathId, bytes] = {}
         self.links: dict[tuple[PathId, ValueId], dict[ValueId, ResultId]] = {}
         self.makers: dict[tuple[PathId, ValueId], ResultId] = {}
+        self.touched: dict[tuple[PathId, ValueId], set[ResultId]] = {}
         self.new_results: list[Result] = []
         self.new_links = array("I")
         self.changed_keys: set[bytes] = set()
@@ -81,6 +83,7 @@ class Recording:
         self.new_findings: list[tuple[bytes, bytes]] = []
         self._findings: dict[bytes, frozenset[bytes]] = {}
         self.load_finding: Callable[[bytes], frozenset[bytes] | None] = lambda _key: None
+        self.load_findings: Callable[[bytes], Iterable[tuple[bytes, frozenset[bytes]]]] = lambda _letter: ()
         self.load_result: Callable[[ResultId], Result | None] = lambda _rid: None
         self.load_key: Callable[[bytes], list[ResultId]] = lambda _key: []
 
@@ -141,7 +144,10 @@ class Recording:
 
     def add_link(self, pid: PathId, pre: ValueId, post: ValueId, rid: ResultId) -> None:
         """A known step (0: a composite, which can't run again by itself) made `post` of version `pre`."""
-        if rid:
+        if rid and pre == post:
+            self.touched.setdefault((pid, post), set()).add(rid)
+            self.makers.setdefault((pid, post), rid)
+        elif rid:
             self.makers[pid, post] = rid
         if pre not in (post, NO_VALUE):
             self.links.setdefault((pid, pre), {})[post] = rid
@@ -187,6 +193,13 @@ class Recording:
             ids.remove(result.id)
             self.changed_keys.add(result.key)
 
+    def made_anew(self, pid: PathId, version: ValueId) -> None:
+        """A step has just made this version: what others had done to the file that held it has to be done again."""
+        for rid in self.touched.pop((pid, version), ()):
+            result = self.result(rid)
+            if result is not None:
+                self.drop(result)
+
     def drop_makers(self, result: Result, pid: PathId) -> None:
         """Forget all results of this step that leave pid as this one does."""
         left = [post for out, _pre, post in result.outputs() if out == pid]
@@ -219,6 +232,12 @@ class Recording:
             if known is not None:
                 self._findings[key] = known
         return known
+
+    def all_found(self, letter: bytes) -> frozenset[bytes]:
+        """Whatever was found in any file, with this question."""
+        for key, names in self.load_findings(letter):
+            self._findings.setdefault(key, names)
+        return frozenset().union(*(names for key, names in self._findings.items() if key[:1] == letter))
 
     def found(self, letter: bytes, version: bytes, names: frozenset[bytes]) -> None:
         """Somebody looked."""

@@ -19,21 +19,36 @@ def _plain(name: bytes) -> bool:
     return name.replace(b"_", b"a").isalnum() and not name[:1].isdigit()
 
 
+def _fits(name: bytes, pieces: list[bytes]) -> bool:
+    """Whether a name is made of these fixed pieces in this order, with anything between them."""
+    head, *middle, tail = pieces
+    if len(name) < len(head) + len(tail) or not name.startswith(head) or not name.endswith(tail):
+        return False
+    at, end = len(head), len(name) - len(tail)
+    for piece in middle:
+        found = name.find(piece, at, end)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return True
+
+
 class Selection:
     """A set of names in the form in which it is asked which variables of an environment count."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, besides: Names = frozenset()) -> None:
+        """`besides`: names that don't count, whatever names them but themselves."""
         self.names = names
-        self._computed = [name.split(EVERY, 1) for name in names if EVERY in name]
+        self._besides = besides - names
+        self._computed = [name.split(EVERY) for name in names if EVERY in name]
 
     def has(self, name: bytes) -> bool:
         """Whether a variable of this name can be looked up."""
+        if name in self._besides:
+            return False
         if name in self.names or name in BUILT_IN or not _plain(name) or name.startswith(_BUILT_IN_FORMS):
             return True
-        return any(
-            name.startswith(head) and name.endswith(tail) and len(name) >= len(head) + len(tail)
-            for head, tail in self._computed
-        )
+        return any(_fits(name, pieces) for pieces in self._computed)
 
     def of(self, variables: dict[bytes, bytes]) -> dict[bytes, bytes]:
         """Those of these variables that count: named, or named by the value of another one that does.
@@ -55,4 +70,4 @@ class Selection:
             more = frozenset[bytes]().union(*map(names_in, texts))
             if EVERY in more:
                 return dict(variables)
-            selection = Selection(more)
+            selection = Selection(more, self._besides)

@@ -102,7 +102,7 @@ def _environment_now(recording: Recording, goal: Goal, result: Result, engine: E
             variables.pop(name, None)
             if new is not None:
                 variables[name] = new
-    return engine.environments.of(b"\0".join(name + b"=" + value for name, value in variables.items()))
+    return engine.surroundings.environment(b"\0".join(name + b"=" + value for name, value in variables.items()))
 
 
 def _variables(block: bytes) -> dict[bytes, bytes]:

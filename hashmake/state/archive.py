@@ -4,9 +4,11 @@ import os
 import struct
 import zlib
 from array import array
+from collections.abc import Iterator
 
 from hashmake.errors import Damaged
 from hashmake.model.goal import Goal
+from hashmake.model.names import unpack
 from hashmake.model.packing import U32, pack_list, unpack_list
 from hashmake.model.recording import Recording, Seed
 from hashmake.model.result import Result, ResultId
@@ -32,6 +34,7 @@ class Archive:
         recording.load_result = self._load_result
         recording.load_key = self._load_key
         recording.load_finding = self._load_finding
+        recording.load_findings = self._load_findings
         return recording
 
     def _load(self, recording: Recording) -> None:
@@ -120,7 +123,11 @@ class Archive:
 
     def _load_finding(self, key: bytes) -> frozenset[bytes] | None:
         data = self._db.get(b"T" + key)
-        return None if data is None else frozenset(data.split(b"\0")) if data else frozenset()
+        return None if data is None else unpack(data)
+
+    def _load_findings(self, letter: bytes) -> Iterator[tuple[bytes, frozenset[bytes]]]:
+        for key, data in self._db.scan(b"T" + letter):
+            yield letter + key, unpack(data)
 
     def save(self, recording: Recording, extra: dict[bytes, bytes] | None = None, listed: bool = True) -> None:
         """Save what is new, in one transaction. Raises StateUnusable; then nothing of it is saved.

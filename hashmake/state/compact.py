@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterable
 
 from hashmake.errors import Damaged, StateUnusable
+from hashmake.model.envfacts import renumbered
 from hashmake.model.goal import Goal
 from hashmake.model.recording import Recording
 from hashmake.model.result import COMPOSITE, FAILED, Result, ResultId
@@ -158,9 +159,7 @@ class _Copy:
         found = self._environments.get(number)
         if found is None:
             text = self._old.env_sets.all[number]
-            if text.startswith(b"\2"):  # it refers to another of these texts (Environments._facts_of_make)
-                names, equals, rest = text[1:].partition(b"=")
-                text = b"\2%d" % self._environment(int(names)) + equals + rest
+            text = renumbered(text, self._environment)
             found = self._environments[number] = self.new.env_sets.number(text)
         return found
 

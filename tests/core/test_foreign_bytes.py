@@ -155,7 +155,7 @@ class Peer:
         tree = Tree(recording.tables, disk)
         evaluation = Evaluation(recording, recording.goal(b"g" * 16), tree, disk, AnyProject())
         self.engine = Engine(evaluation, traces_in(run), own, [], b"", lambda _step: None)
-        environment = self.engine.environments.of(b"")
+        environment = self.engine.surroundings.environment(b"")
         self.root = self.engine.starter.start(ROOT, b"k" * 16, own, [b"make"], environment, None)
         self.supervisor = supervisor.Supervisor(self.engine, f"{folder}/run", "", lambda: None)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hashmake.model.makenames import names_in
+from hashmake.model.makenames import names_in, words_in
 from hashmake.model.names import EVERY, pack, unpack
 from hashmake.model.selection import Selection
 
@@ -38,6 +38,8 @@ def can_name(text: bytes, name: bytes) -> bool:
         b"a = $(CI_${x})",
         b"a = $(CI_$x)",
         b"a = $($(x)_X)",
+        b"a = $($(x)I_$(y))",
+        b"a = $(C$(x)_$(y)X)",
         b"a = $(C$(x)X)",
         b"a = $($(x))",
         b"a = $($x)",
@@ -78,6 +80,7 @@ def test_what_a_text_can_name_is_found(text: bytes) -> None:
         b"# see CI_X\na = CI_X",
         b"a.o: CI_X/b.h CI_X.h",
         b"a = $(C_$(x)) $(CI_$(x)_Y) $(am__v_CC_$(V))",
+        b"a = $($(x)cmd_$(y)) $($(x)X_$(y)) $(CI$(x)_$(y)_X)",
         b"a = $(@F) $(*F) $* $(<D)",
         b"a = $(shell echo CI_X | sed 's/x)/y/')",
         b"a = $(word 1,$(b)) $(foreach v,CI_X,echo $(v))",
@@ -110,3 +113,24 @@ def test_packing() -> None:
     assert unpack(pack(names)) == names
     assert unpack(pack(frozenset())) == frozenset()
     assert pack(frozenset({b"A", EVERY})) == EVERY
+
+
+def test_words_where_a_name_is_computed_altogether() -> None:
+    """`names_in` can but say: any."""
+    text = b"a = $(P_$(x)) $($(1)) \\\n$(B) # and\n# not this\nall: CI_X foo.o\n$(eval $(shell cat conf))"
+    assert names_in(text) == {EVERY}
+    spelt, words = words_in(text)
+    assert {b"P_*", b"B"} <= spelt
+    assert EVERY not in words
+    assert b"CI_X" not in spelt
+    assert {b"CI_X", b"foo", b"B", b"P_*"} <= words
+    assert not {b"not", b"this"} & words
+
+
+def test_names_that_do_not_count_unless_they_are_named() -> None:
+    """PATH is among what make itself looks up; where it is only searched along, its value says nothing."""
+    path = frozenset({b"PATH"})
+    environment = {b"A": b"$(PATH)", b"PATH": b"/bin"}
+    assert not Selection(frozenset({b"P*"}), path).has(b"PATH")
+    assert Selection(path, path).has(b"PATH")
+    assert Selection(frozenset({b"A"}), path).of(environment) == environment

@@ -172,3 +172,26 @@ def test_an_equal_result_is_the_older_one_again() -> None:
     w.hide("a.o")
     second = w.step("cc", reads="a", writes="a.o=x")
     assert first is second
+
+
+def test_what_a_step_did_to_a_file_is_gone_when_that_was_made_anew() -> None:
+    """`printf > x; chmod a-w x`: x came back writable, for chmod had changed no content."""
+    w = World(a="1")
+    made = w.step("make", reads="a", writes="x=1")
+    touched = w.step("chmod", writes="x=1")
+    w.hide("x")
+    w.tree.put(w.pid("x"), tables.NO_VALUE, tables.ValueId(made.outs[2]), wrote=False)
+    assert w.reason(touched) == "current"
+    w.hide("x")
+    w.step("make", reads="a", writes="x=1")
+    assert w.reason(touched) == "MadeAnew x"
+
+
+def test_it_is_forgotten_as_soon_as_the_file_was_made_anew() -> None:
+    """The build may end before it is asked for."""
+    w = World()
+    w.step("make", writes="x=1")
+    touched = w.step("chmod", writes="x=1")
+    assert w.recording.candidates(touched.key)
+    w.recording.made_anew(w.pid("x"), touched.outs[2])  # type: ignore[arg-type]
+    assert not w.recording.candidates(touched.key)

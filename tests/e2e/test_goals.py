@@ -143,3 +143,17 @@ def test_a_makefile_that_the_build_writes_is_there_for_builds_that_begin_with_it
         assert result.status == 0, result.err
         assert project.text("out/copy") == text
         assert result.count() == 1
+
+
+def test_a_directory_that_another_goal_keeps_does_not_wake_the_make_that_makes_it(project: Project) -> None:
+    """Hidden until its step asks, seen to be there before: tinyconfig leaves Linux its scripts/."""
+    project.write("Makefile", "one two:\n\t$(MAKE) -f sub.mk $@\n.PHONY: one two\n")
+    project.write("sub.mk", "$(info evaluated)\none two: %: d/%\nd: ; mkdir d\nd/%: in | d\n\tcp in $@\n")
+    project.write("in", "in\n")
+    project.check(project.build("one"))
+    project.check(project.build("two"), extra=("d/one",))
+    for number in range(3):
+        project.write("Makefile", (project.tree / "Makefile").read_text() + f"# {number}\n")
+        again = project.rebuild("two")
+        assert "evaluated" not in again.out
+        project.check(again, extra=("d/one",), runs=0)

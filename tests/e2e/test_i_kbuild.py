@@ -51,6 +51,20 @@ def test_an_option_runs_what_mentions_it(tree: Project) -> None:
     rebuilt(tree, "core/blue.o")
 
 
+def test_a_variable_that_is_no_word_of_a_makefile_costs_nothing(tree: Project) -> None:
+    """Kbuild computes whole names, $($(1)); a CI system sets a dozen new variables for each job."""
+    computed = "flags := $(foreach word,$(obj-y) LIKE_THIS,$($(word)))\n"
+    tree.edit("scripts/build.mk", ".DEFAULT_GOAL := all\n", ".DEFAULT_GOAL := all\n" + computed)
+    tree.write("scripts/link.sh", "make -f scripts/link.mk && sort linked > packed\n")
+    tree.write("scripts/link.mk", "both: linked\n\techo '$(flags) $($(obj-y))' > both\n")
+    tree.edit("Makefile", "all: linked\n", "all: packed\npacked: linked scripts/link.sh\n\tsh scripts/link.sh\n")
+    tree.check(tree.rebuild(), runs=999)
+    tree.check_null(tree.build(CI_JOB_ID="7", TERM_PROGRAM="x"))
+    evaluated = tree.build(LIKE_THIS="1")
+    tree.check(evaluated, runs=999)
+    assert "nothing changed" not in evaluated.err
+
+
 def test_an_option_whose_name_is_pasted_together_is_found(tree: Project) -> None:
     """CONFIG_NET_##x: every option that begins so counts, and no other."""
     tree.write(".config", CONFIG + "CONFIG_NET_SLOW=y\n")

@@ -135,6 +135,26 @@ def test_directories_that_make_itself_puts_into_path(project: Project) -> None:
     assert os.access(up, os.X_OK)
 
 
+@pytest.mark.parametrize("shows", [False, True])
+def test_a_script_that_calls_make_searches_along_path(project: Project, *, shows: bool) -> None:
+    """All that happens in it is one step: it depends on the value of PATH only if somebody in it shows that."""
+    project.write("Makefile", "x: in pack.sh\n\tsh pack.sh\n")
+    project.write("pack.sh", "set -e\nmake -f other.mk y\nexpand in y > x\n")
+    project.write("other.mk", "y: in\n\trev in > y\n" + "\techo '$(PATH)' >> y\n" * shows)
+    project.write("in", "abc\n")
+    project.check(project.build())
+    path = around(project, first="extra", last="other")
+    project.check(project.build(PATH=path))
+    assert bool(ran(project)) == shows
+    assert ("extra" in project.text("x")) == shows
+    project.check_null(project.build(PATH=path))
+    tool = project.root / "extra/expand"
+    tool.write_text('#!/bin/sh\nexec head -n 1 "$@"\n')
+    tool.chmod(0o755)
+    project.check(project.build(PATH=path))
+    assert project.text("x") != "abc\ncba\n"
+
+
 def test_tool_chains_only_search_along_path(project: Project) -> None:
     """Drivers, compilers proper, assemblers, linkers, and who writes parsers: none of them prints it."""
     project.write(
@@ -143,7 +163,8 @@ def test_tool_chains_only_search_along_path(project: Project) -> None:
         "a.o: a.c\n\tset -e; gcc -Wp,-MMD,.d -c -o a.o a.c; ld -r -o t.o a.o; objcopy a.o u.o; nm a.o > n\n"
         "b.o: a.s\n\tgcc -c -o b.o a.s; strip b.o\n"
         "p: m.c\n\tgcc -o p m.c\n"
-        "l: in\n\tbison --version > l; flex --version >> l; git --version >> l; awk '{ print }' in >> l\n",
+        "l: in\n\tbison --version > l; flex --version >> l; git --version >> l; echo x | m4 >> l\n"
+        "\tawk '{ print }' in >> l\n",
     )
     for name, text in (
         ("a.c", "int a;\n"),

@@ -134,3 +134,30 @@ def test_the_log_tells_when_a_step_ran_and_what_it_took(project: Project) -> Non
     assert 0 < ran["cpu_s"] < 10
     assert ran["wall_s"] > 0
     assert 40_000 < ran["peak_kb"] < 1_000_000
+
+
+def test_a_mode_is_given_again_to_what_was_made_anew(project: Project) -> None:
+    """Each line is a step: chmod changes no content, and was current when the line before it had run."""
+    project.write(
+        "Makefile",
+        "all: v w\nv: in\n\trm -f v\n\tcat in > vt\n\tchmod 444 vt\n\tmv vt v\n"
+        "w: in\n\tcat in > w\n\ttest ! -e stop\n\tchmod 600 w\n",
+    )
+    project.write("in", "in\n")
+    project.check(project.build())
+
+    def modes() -> list[str]:
+        return [oct((project.tree / name).stat().st_mode)[-3:] for name in "vw"]
+
+    assert modes() == ["444", "600"]
+    for name in "vw":
+        (project.tree / name).unlink()
+    project.check(project.rebuild())
+    assert modes() == ["444", "600"]
+    (project.tree / "w").unlink()
+    project.write("stop", "")
+    assert project.attempt().status
+    (project.tree / "stop").unlink()
+    project.check(project.rebuild())
+    assert modes() == ["444", "600"]
+    assert not project.rebuild("w").runs

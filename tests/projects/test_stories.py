@@ -129,6 +129,7 @@ def told(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     if not (story.always or EVERYTHING):
         pytest.skip("long: tests/run --long")
     monkeypatch.setenv("FORCE_UNSAFE_CONFIGURE", "1")  # coreutils will not be configured by root
+    monkeypatch.setenv("HOME", "/nonexistent")  # where git would be installed; what is kept holds for every run
     base = PLACE / story.package
     base.mkdir(parents=True, exist_ok=True)
     with (PLACE / f"{story.package}.lock").open("w") as lock:
