@@ -138,7 +138,7 @@ def load_time(directory: str) -> float:
     """Seconds to open the recording as every build does that starts make: the best of five."""
     code = (
         f"import sys, time; sys.path.insert(0, {ROOT!r})\n"
-        "from hashmake.archive import Archive; from hashmake.database import Database\n"
+        "from hashmake.state.archive import Archive; from hashmake.state.database import Database\n"
         "began = time.perf_counter(); Archive(Database(sys.argv[1], readonly=True)).load()\n"
         "print(time.perf_counter() - began)"
     )

@@ -86,7 +86,7 @@ def height(name: str) -> float:
     """Where a module stands: its room's place, or just above what it imports."""
     if room(name):
         return ROOMS.index(room(name))
-    return max((int(height(each)) for each in own(name)), default=-1) + 0.5
+    return max((height(each) // 1 for each in own(name)), default=-1) + 0.5
 
 
 def test_every_folder_is_a_known_room() -> None:
