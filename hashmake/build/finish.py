@@ -63,6 +63,8 @@ class Saving:
             return False
         try:
             self._setting.archive.save(recording, extra)
+            if recording.undone:
+                request.complete().forget_all()  # of a chmod no manifest tells whether it has been done again
             if complete:
                 self._keep_for_null(engine, root, result)
             self._setting.db.save_log(

@@ -56,6 +56,7 @@ class Recording:
     findings  (kind, version of a file) -> what was found in its text
     seeds     path of a table -> how it began, and what the last build came to (judge/projector.py)
     touched   (path, version) -> steps that left its content alone, and changed its mode, say
+    undone    what such a step had done was lost in this build, and may have been done again or not
     makers    (path, version) -> the plain result that left it so
     """
 
@@ -73,6 +74,7 @@ class Recording:
         self.links: dict[tuple[PathId, ValueId], dict[ValueId, ResultId]] = {}
         self.makers: dict[tuple[PathId, ValueId], ResultId] = {}
         self.touched: dict[tuple[PathId, ValueId], set[ResultId]] = {}
+        self.undone = False
         self.new_results: list[Result] = []
         self.new_links = array("I")
         self.changed_keys: set[bytes] = set()
@@ -199,6 +201,7 @@ class Recording:
             result = self.result(rid)
             if result is not None:
                 self.drop(result)
+                self.undone = True
 
     def drop_makers(self, result: Result, pid: PathId) -> None:
         """Forget all results of this step that leave pid as this one does."""

@@ -53,6 +53,17 @@ class Complete:
         except OSError as error:
             raise StateUnusable(f"{self._directory}: can't write ({error.strerror}); is the disk full?") from error
 
+    def forget_all(self) -> None:
+        """No goal is known to be complete."""
+        from hashmake.disk.removing import remove_tree  # no null build removes anything
+
+        try:
+            remove_tree(self._directory)
+        except FileNotFoundError:
+            pass  # there was none
+        except OSError as error:
+            raise StateUnusable(f"{self._directory}: can't be removed ({error.strerror})") from error
+
     def _request(self) -> list[bytes]:
         """Names, then inputs; empty where nothing is known."""
         try:

@@ -52,6 +52,16 @@ def test_a_build_that_can_not_be_null_has_none(tmp_path: Path) -> None:
     assert complete.names() == b"CC"
 
 
+def test_forgotten(tmp_path: Path) -> None:
+    complete = Complete(str(tmp_path), KEY, ASKED)
+    complete.forget_all()
+    complete.save(b"CC", inputs(1), b"manifest", says=False)
+    complete.forget_all()
+    assert complete.names() is None
+    complete.save(b"CC", inputs(1), b"manifest", says=False)
+    assert complete.manifest(inputs(1)) == (b"manifest", False)
+
+
 @pytest.mark.parametrize("cut", [0, 5, 16, 20, -1])
 def test_a_damaged_file_is_no_file(tmp_path: Path, cut: int) -> None:
     complete = Complete(str(tmp_path), KEY, ASKED)

@@ -154,4 +154,21 @@ def test_a_mode_is_given_again_to_what_was_made_anew(project: Project) -> None:
         (project.tree / name).unlink()
     project.check(project.rebuild())
     assert modes() == ["444", "600"]
+    (project.tree / "w").unlink()
+    project.write("stop", "")
+    assert project.attempt().status
+    project.delete("stop")
+    project.check(project.rebuild())
+    assert modes() == ["444", "600"]
     assert not project.rebuild("w").runs
+
+
+def test_a_mode_that_another_goal_gives_is_given_again(project: Project) -> None:
+    project.write("Makefile", "x: in\n\tcat in > x\nmode: x\n\tchmod 600 x\n")
+    project.write("in", "in\n")
+    project.check(project.build())
+    project.check(project.build("mode"))
+    (project.tree / "x").unlink()
+    project.check(project.rebuild())
+    project.check(project.rebuild("mode"))
+    assert oct((project.tree / "x").stat().st_mode)[-3:] == "600"
