@@ -21,7 +21,8 @@ from hashmake.run.make import Make
 from hashmake.run.reruns import Reruns
 from hashmake.run.severed import Severed
 
-_COMMIT_EVERY_S = 0.5
+_COMMIT_EVERY_S = 0.5  # at least; and what a commit takes is only a small share of the build:
+_COMMIT_SHARE = 20
 _IDLE_S = 1.0  # how long a make may take to ask for its next step
 
 
@@ -56,6 +57,7 @@ class Supervisor:
         self._waiting_for_more: list[_Ended] = []
         self._dirty = False
         self._committed = time.monotonic()
+        self._pause_s = _COMMIT_EVERY_S
         self._unread = (_identity(1), _identity(os.devnull))
         engine.evaluation.interrupted = lambda: bool(self.signals or self._severed)
 
@@ -96,10 +98,16 @@ class Supervisor:
             self._over(running)
         if self._waiting_for_more:
             self._look_after_failed()
-        if self._dirty and time.monotonic() - self._committed >= _COMMIT_EVERY_S:
-            self._commit()
-            self._committed = time.monotonic()
-            self._dirty = False
+        if self._dirty and time.monotonic() - self._committed >= self._pause_s:
+            self._save()
+
+    def _save(self) -> None:
+        """A build that is killed loses what came after; but each time all that was read lately is looked at again."""
+        began = time.monotonic()
+        self._commit()
+        self._committed = time.monotonic()
+        self._pause_s = max(_COMMIT_EVERY_S, _COMMIT_SHARE * (self._committed - began))
+        self._dirty = False
 
     def _patience(self, timeout_s: float) -> float:
         """How long to wait for messages: there may be something to save, or somebody to end."""
@@ -108,7 +116,7 @@ class Supervisor:
         if self._waiting_for_more:
             timeout_s = min(timeout_s, 0.1)
         if self._dirty:
-            return max(0.0, min(timeout_s, self._committed + _COMMIT_EVERY_S - time.monotonic()))
+            return max(0.0, min(timeout_s, self._committed + self._pause_s - time.monotonic()))
         return timeout_s
 
     def _over(self, running: Running) -> None:
