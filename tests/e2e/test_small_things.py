@@ -154,10 +154,4 @@ def test_a_mode_is_given_again_to_what_was_made_anew(project: Project) -> None:
         (project.tree / name).unlink()
     project.check(project.rebuild())
     assert modes() == ["444", "600"]
-    (project.tree / "w").unlink()
-    project.write("stop", "")
-    assert project.attempt().status
-    (project.tree / "stop").unlink()
-    project.check(project.rebuild())
-    assert modes() == ["444", "600"]
     assert not project.rebuild("w").runs
