@@ -9,29 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from hashmake.model.goal import Goal
 from hashmake.model.kinds import READ
 from hashmake.model.result import COMPOSITE, FAILED, UNSEEN, Result, ResultId
-from hashmake.model.tables import NO_VALUE, PathId, Tables, ValueId
+from hashmake.model.tables import NO_VALUE, PathId, Tables, Texts, ValueId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _KEEP_PER_KEY = 8
-
-
-class Texts:
-    """Interned byte strings: environment fact sets, environment blocks."""
-
-    def __init__(self) -> None:
-        self.all: list[bytes] = [b""]
-        self.ids: dict[bytes, int] = {b"": 0}
-        self.saved = 1
-
-    def number(self, text: bytes) -> int:
-        """The number of text, new or known."""
-        found = self.ids.get(text)
-        if found is None:
-            found = self.ids[text] = len(self.all)
-            self.all.append(text)
-        return found
 
 
 class Seed(NamedTuple):

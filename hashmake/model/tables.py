@@ -85,3 +85,20 @@ class Tables:
             else:
                 facts_on[pid] = [FactId(fid)]
         self.saved_facts = len(self.fact_kind)
+
+
+class Texts:
+    """Interned byte strings: environment fact sets, environment blocks."""
+
+    def __init__(self) -> None:
+        self.all: list[bytes] = [b""]
+        self.ids: dict[bytes, int] = {b"": 0}
+        self.saved = 1
+
+    def number(self, text: bytes) -> int:
+        """The number of text, new or known."""
+        found = self.ids.get(text)
+        if found is None:
+            found = self.ids[text] = len(self.all)
+            self.all.append(text)
+        return found
