@@ -1,12 +1,13 @@
 """Whether a recorded step is current, in the environment and the tree in which make asks for it."""
 
+from collections.abc import Iterator
 from posixpath import dirname
 
 from hashmake.judge.environments import Environments
 from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.projector import Projector
 from hashmake.judge.reason import Reason
-from hashmake.judge.verdict import judge_inputs, judge_kind, judge_outputs
+from hashmake.judge.verdict import input_differences, judge_inputs, judge_kind, judge_outputs, output_differences
 from hashmake.model.environment import Environment
 from hashmake.model.result import COMPOSITE, FAILED, UNSEEN, Result, ResultId
 from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
@@ -31,6 +32,15 @@ class Judge:
         reason = reason or self._environments.judge(candidate, environment, cwd)
         reason = reason or judge_inputs(candidate, self._evaluation.tree)
         return reason or judge_outputs(candidate, self._evaluation.tree, self.reaches)
+
+    def differences(self, candidate: Result, environment: Environment, cwd: bytes) -> Iterator[Reason]:
+        """All that speaks against it, not only what comes first: what it would take to have this result again."""
+        first = judge_kind(candidate) or self._judge_seeds(candidate)
+        for reason in (first, self._environments.judge(candidate, environment, cwd)):
+            if reason is not None:
+                yield reason
+        yield from input_differences(candidate, self._evaluation.tree)
+        yield from output_differences(candidate, self._evaluation.tree, self.reaches)
 
     def _judge_seeds(self, candidate: Result) -> Reason | None:
         if not self._evaluation.recording.seeds or candidate.flags & COMPOSITE:

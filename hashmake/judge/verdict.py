@@ -1,6 +1,6 @@
 """judge: is a remembered step current, or stale, and why. Decides, changes nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from hashmake.judge.reason import Reason
 from hashmake.judge.tree import Tree
@@ -16,12 +16,19 @@ def judge_inputs(result: Result, tree: Tree) -> Reason | None:
     """None when everything the step read is, at this moment, as it was."""
     if tree.holds.issuperset(result.facts):
         return None
+    return next(input_differences(result, tree), None)
+
+
+def input_differences(result: Result, tree: Tree) -> Iterator[Reason]:
+    """Everything that the step read and that is not as it was: one reason for each path."""
     made = _makes_anew(result, tree)
     kinds, paths = tree.tables.fact_kind, tree.tables.fact_path
+    told: set[int] = set()
     for fid in result.facts:
-        if not tree.check(FactId(fid)) and not (kinds[fid] == ABSENT and paths[fid] in made):
-            return explain(_strongest(fid, result, tree), tree)
-    return None
+        if tree.check(FactId(fid)) or paths[fid] in told or (kinds[fid] == ABSENT and paths[fid] in made):
+            continue
+        told.add(paths[fid])
+        yield explain(_strongest(fid, result, tree), tree)
 
 
 def _makes_anew(result: Result, tree: Tree) -> set[int]:
@@ -43,21 +50,25 @@ def _strongest(fid: int, result: Result, tree: Tree) -> int:
 
 
 def judge_outputs(result: Result, tree: Tree, reaches: Reaches) -> Reason | None:
-    """None when everything the step left behind is still there, or has been taken further by known later steps.
+    """None when everything the step left behind is still there, or has been taken further by known later steps."""
+    return next(output_differences(result, tree, reaches), None)
+
+
+def output_differences(result: Result, tree: Tree, reaches: Reaches) -> Iterator[Reason]:
+    """Everything that the step left behind and that is not there any more.
 
     What it did to a file whose content it left alone (chmod) is gone where that was made anew.
     """
     outs = result.outs
+    paths, values = tree.tables.paths, tree.tables.values
     for at in range(0, len(outs), 3):
         pid, post = PathId(outs[at]), ValueId(outs[at + 2])
         if post == outs[at + 1] and pid in tree.rewritten:
-            return Reason("MadeAnew", tree.tables.paths[pid])
+            yield Reason("MadeAnew", paths[pid])
+            continue
         here = tree.on_disk(pid)
         if here != post and not reaches(pid, post, here):
-            tables = tree.tables
-            kind = "OutputMissing" if not here else "OutputTouched"
-            return Reason(kind, tables.paths[pid], tables.values[post], tables.values[here])
-    return None
+            yield Reason("OutputTouched" if here else "OutputMissing", paths[pid], values[post], values[here])
 
 
 def judge_kind(result: Result) -> Reason | None:

@@ -12,7 +12,7 @@ from hashmake.model.result import COMPOSITE, FAILED, UNSEEN, Result, ResultId
 from hashmake.model.tables import NO_VALUE, PathId, Tables, Texts, ValueId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 _KEEP_PER_KEY = 8
 
@@ -90,9 +90,12 @@ class Recording:
             found = self._keys[key] = self.load_key(key)
         return found
 
-    def candidates(self, key: bytes) -> list[Result]:
-        """Results of this key, newest first."""
-        return [r for rid in reversed(self.ids_for(key)) if (r := self.result(rid)) is not None]
+    def candidates(self, key: bytes) -> "Iterator[Result]":
+        """Results of this key, newest first, each loaded in its turn: the first is nearly always current."""
+        for rid in self.ids_for(key)[::-1]:
+            result = self.result(rid)
+            if result is not None:
+                yield result
 
     def accept(self, result: Result) -> Result:
         """Remember a result; one that says the same as an older one is that one again."""

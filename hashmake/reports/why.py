@@ -83,11 +83,13 @@ def _now(recording: Recording, result: Result, pid: PathId) -> list[str]:
     evaluation = Evaluation(recording, goal, tree, disk, plugin)
     engine = Engine(evaluation, traces_in(b""), b"", tables, b"", lambda _running: None)
     environment = _environment_now(recording, goal, result, engine)
-    reason = engine.judging.judge(result, environment, recording.tables.paths[result.cwd])
+    reasons = list(map(describe, engine.judging.differences(result, environment, recording.tables.paths[result.cwd])))
     when = time.strftime("%H:%M:%S")
-    if reason is None:
+    if not reasons:
         return [f"now ({when}): current, it would be skipped", *_inputs(recording, result)]
-    return [f"now ({when}): stale, because {describe(reason)}", *_inputs(recording, result)]
+    also = [f"  and because {reason}" for reason in reasons[1:_SHOW]]
+    more = [f"  and for {len(reasons) - _SHOW} more reasons"] * (len(reasons) > _SHOW)
+    return [f"now ({when}): stale, because {reasons[0]}", *also, *more, *_inputs(recording, result)]
 
 
 def _environment_now(recording: Recording, goal: Goal, result: Result, engine: Engine) -> Environment:

@@ -192,6 +192,6 @@ def test_it_is_forgotten_as_soon_as_the_file_was_made_anew() -> None:
     w = World()
     w.step("make", writes="x=1")
     touched = w.step("chmod", writes="x=1")
-    assert w.recording.candidates(touched.key)
+    assert list(w.recording.candidates(touched.key))
     w.recording.made_anew(w.pid("x"), touched.outs[2])  # type: ignore[arg-type]
-    assert not w.recording.candidates(touched.key)
+    assert not list(w.recording.candidates(touched.key))

@@ -130,7 +130,7 @@ def test_the_log_tells_when_a_step_ran_and_what_it_took(project: Project) -> Non
     project.write("in", "in\n")
     project.build()
     (ran,) = project.log()["ran"]
-    assert 0 < ran["start_s"] < project.log()["wall_s"]
+    assert 0 < ran["start_s"] < ran["end_s"] < project.log()["wall_s"]
     assert 0 < ran["cpu_s"] < 10
     assert ran["wall_s"] > 0
     assert 40_000 < ran["peak_kb"] < 1_000_000
@@ -172,3 +172,17 @@ def test_a_mode_that_another_goal_gives_is_given_again(project: Project) -> None
     project.check(project.rebuild())
     project.check(project.rebuild("mode"))
     assert oct((project.tree / "x").stat().st_mode)[-3:] == "600"
+
+
+def test_why_tells_all_that_changed(built: Project) -> None:
+    """Not only what comes first: both sources of a step, and its product."""
+    built.write("Makefile", "x: a.c b.c\n\tcat a.c b.c > x\n")
+    built.check(built.build(), extra=("prog", "a.o", "b.o"))
+    built.write("a.c", "A\n")
+    built.write("b.c", "B\n")
+    (built.tree / "x").write_text("mine\n")
+    told = why(built, "x")
+    assert "stale, because " in told
+    for name in ("a.c changed", "b.c changed", "x was changed by something else"):
+        assert name in told, told
+    assert told.count("and because") == 2
