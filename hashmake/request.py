@@ -2,7 +2,6 @@
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from hashmake.disk import piped
 from hashmake.disk.reading import beginning
@@ -14,6 +13,7 @@ from hashmake.state import place
 from hashmake.state.complete import Complete
 from hashmake.state.directory import StateDirectory
 
+TYPE_CHECKING = False  # typing takes as long to load as a small null build
 if TYPE_CHECKING:
     from hashmake.progress.plain import Progress
 

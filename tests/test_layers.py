@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import xxhash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +124,16 @@ def test_what_decides_does_not_look_at_the_world(name: str) -> None:
     looks = called & WORLD_CALLS | {each.partition(".")[0] for each in imports(name)} & WORLD
     looks |= {each for each in imports(name) if each.partition(".")[2] in WORLD_NAMES or each == "posixpath"}
     assert not looks
+
+
+def test_a_null_build_loads_little() -> None:
+    """Nothing that takes long to load; -S: without what lies in this environment's site-packages for all programs."""
+    code = "import sys; sys.path += sys.argv[1:]; import hashmake.build.begin; print(*sys.modules)"
+    places = [str(Path(each).parents[1]) for each in (str(PACKAGE / "front.py"), xxhash.__file__)]
+    done = subprocess.run([sys.executable, "-S", "-E", "-c", code, *places], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "hashmake.null.check" in loaded
+    assert not loaded & {"typing", "collections.abc", "re", "enum", "json", "contextlib", "subprocess", "click", "lmdb"}
 
 
 @pytest.mark.parametrize("dependency", DEPENDENCIES)

@@ -1,7 +1,6 @@
 """Which trees are Kbuild's. This file is on the way of every null build: it imports nothing."""
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing takes as long to load as a small null build
 if TYPE_CHECKING:
     from collections.abc import Callable
 

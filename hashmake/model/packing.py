@@ -1,25 +1,23 @@
-"""Numbers and lists of byte strings as bytes."""
+"""Numbers and lists of byte strings as bytes. Every null build passes through here."""
 
 import struct
-from array import array
 
 U32 = struct.Struct("<I")
 
 
 def pack_list(items: list[bytes]) -> bytes:
     """A list: count, lengths, contents."""
-    lengths = array("I", map(len, items))
-    return U32.pack(len(items)) + lengths.tobytes() + b"".join(items)
+    return struct.pack(f"<{len(items) + 1}I", len(items), *map(len, items)) + b"".join(items)
 
 
-def unpack_list(data: bytes) -> tuple[list[bytes], int]:
-    """The byte strings of a list, and how many bytes it took."""
-    (count,) = U32.unpack_from(data)
-    lengths = array("I")
-    lengths.frombytes(data[4 : 4 + 4 * count])
+def unpack_list(data: bytes, start: int = 0) -> tuple[list[bytes], int]:
+    """The byte strings of a list, and where it ends. Raises struct.error or ValueError on one that is cut short."""
+    (count,) = U32.unpack_from(data, start)
+    at = start + 4 + 4 * count
+    if at > len(data):
+        raise ValueError("a list that is cut short")
     items = []
-    at = 4 + 4 * count
-    for length in lengths:
+    for length in struct.unpack_from(f"<{count}I", data, start + 4):
         items.append(data[at : at + length])
         at += length
     return items, at

@@ -3,13 +3,16 @@
 import _thread
 import os
 import time
-from collections.abc import Callable
 
 from hashmake.disk import reading
 from hashmake.disk.signature import unchanged
 from hashmake.model import digest
 from hashmake.model.names import STATE_NAME
 from hashmake.null.manifest import Manifest
+
+TYPE_CHECKING = False  # typing takes as long to load as a small null build
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LARGE = 1 << 20
 
@@ -86,7 +89,7 @@ class Check:
             return differ[0] if differ else None
 
 
-def _released_after(work: Callable[[], None], lock: _thread.LockType) -> None:
+def _released_after(work: "Callable[[], None]", lock: _thread.LockType) -> None:
     try:
         work()
     finally:

@@ -20,10 +20,10 @@ def unpack_manifest(data: bytes) -> Manifest:
     """The manifest of a null check. Raises Damaged."""
     lists = []
     try:
+        at = 0
         for _ in range(12):
-            items, used = unpack_list(data)
+            items, at = unpack_list(data, at)
             lists.append(items)
-            data = data[used:]
     except (struct.error, ValueError) as error:
         raise Damaged("unreadable manifest") from error
     a, b, c, d, e, f, g, h, i, j, k, l_ = lists

@@ -4,12 +4,15 @@ import errno
 import os
 import stat
 import sys
-from typing import BinaryIO
 
 from hashmake.disk import reading
 from hashmake.errors import StateUnusable, UserError
 from hashmake.model.packing import U32
 from hashmake.state.lock import Lock
+
+TYPE_CHECKING = False  # typing takes as long to load as a small null build
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 NAME = ".hashmake"
 _TRIES = 100  # to make a directory that other builds make and remove
@@ -19,7 +22,7 @@ next build then starts from nothing. See `hashmake status`.
 """
 
 
-def private(path: str, how: int = os.O_TRUNC) -> BinaryIO:
+def private(path: str, how: int = os.O_TRUNC) -> "BinaryIO":
     """Open a file of the state for writing, from its beginning or O_APPEND: for its owner alone, whatever the umask."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | how | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "wb")
 

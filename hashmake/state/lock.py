@@ -4,9 +4,12 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Callable
 
 from hashmake.errors import StateUnusable
+
+TYPE_CHECKING = False  # typing takes as long to load as a small null build
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _TRIES = 100  # to open it in a directory that other builds make and remove
 _LOOKS = 50  # for the number of who holds the lock, 10 ms apart
@@ -25,7 +28,7 @@ class Lock:
         """Whether this process holds it."""
         return self._fd >= 0
 
-    def take(self, make: Callable[[], None]) -> None:
+    def take(self, make: "Callable[[], None]") -> None:
         """Take the lock; while another build holds it, wait, and say so once. Raises StateUnusable.
 
         `make`: makes the directory once more, which another build may just have removed.
@@ -60,7 +63,7 @@ class Lock:
         print(f"hashmake: another build (pid {pid}) is at work in {self._state}; waiting for it", file=sys.stderr)
         fcntl.flock(fd, fcntl.LOCK_EX)
 
-    def _flocked(self, make: Callable[[], None]) -> int:
+    def _flocked(self, make: "Callable[[], None]") -> int:
         try:
             for tries in range(_TRIES, 0, -1):
                 try:
