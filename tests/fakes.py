@@ -99,19 +99,20 @@ class Files:
             self.nodes[new + path[len(old) :]] = self.nodes.pop(path)
         self.nodes[new].ctime = self.tick()
 
-    def real(self, path: bytes) -> bytes:
-        """The path without links in it."""
+    def real(self, path: bytes, depth: int = 0) -> bytes:
+        """The path without links in it; of links that lead to each other, one of them."""
         found = b"/"
         for name in path.strip(b"/").split(b"/"):
             found = join(found, name)
             node = self.nodes.get(found)
-            if node is not None and node.kind == "L":
-                found = self.real(join(dirname(found), node.text.encode()))
+            if node is not None and node.kind == "L" and depth < 40:
+                found = self.real(join(dirname(found), node.text.encode()), depth + 1)
         return found
 
     def behind(self, path: bytes) -> Node | None:
         """What lies there, links followed."""
-        return self.nodes.get(self.real(path))
+        node = self.nodes.get(self.real(path))
+        return None if node is None or node.kind == "L" else node
 
 
 class MemoryDisk:
