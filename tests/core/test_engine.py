@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.world import World
+from hashmake.model.result import UNSEEN
 
 PROG = """
 a.o: a.c a.h
@@ -224,6 +225,16 @@ def test_a_temporary_file_is_nobody_s_affair() -> None:
     assert all(w.recording.tables.paths[pid] != b"/w/b.tmp" for pid in w.result("b").outs[0::3])
 
 
+def test_what_a_step_left_the_last_time_is_gone_before_it_runs_again() -> None:
+    w = World("link = () : need ln(a,y)", a="1", need="", checked=False)
+    w.build()
+    assert w.there("y")
+    w.remove("need")
+    assert w.build() == "link"
+    assert w.code == 2
+    assert not w.there("y")
+
+
 # -- directories ----------------------------------------------------------------------------------------------------
 
 
@@ -263,6 +274,13 @@ def test_a_directory_that_is_there_because_something_of_the_users_lies_in_it_is_
     w.edit("d/mine", "")
     w.edit("a", "2")
     assert w.build() == "sub d/b last"
+
+
+def test_nor_is_it_where_nothing_else_changed() -> None:
+    w = World("make sub:\n  dir = () : mkdir(d)\n  d/b: a\nlast: d/b", a="1", checked=False)
+    w.build()
+    w.edit("d/mine", "")
+    assert w.build() == ""
 
 
 @pytest.mark.xfail(strict=True, reason="its make was skipped once, and then the directory counts as there before")
@@ -339,6 +357,18 @@ def test_skipped_along_another_path_the_places_that_a_search_passed_count_for_th
     w.build()
     w.env["PATH"] = "/opt:/bin:/usr"
     assert w.build() == ""
+    w.edit("/opt/cc", "clang", executable=True)
+    assert w.build() == "sub a"
+
+
+def test_the_make_above_of_a_step_that_was_skipped_along_another_path_knows_the_places_that_were_passed() -> None:
+    w = World("make sub:\n  a: which(cc)\n  b: x", x="1", checked=False)
+    w.edit("/usr/cc", "gcc", executable=True)
+    w.env["PATH"] = "/bin:/usr"
+    w.build()
+    w.env["PATH"] = "/opt:/bin:/usr"
+    w.edit("x", "2")
+    assert w.build() == "sub b"
     w.edit("/opt/cc", "clang", executable=True)
     assert w.build() == "sub a"
 
@@ -560,6 +590,16 @@ def test_a_step_that_failed_for_want_of_what_is_made_later_runs_again_when_it_is
     assert w.code == 0
     assert w.why["y"] == "LookedTooSoon gen"
     assert w.text("y") == "y(gen(2))"
+
+
+def test_that_it_failed_at_first_is_nothing_to_the_make_above() -> None:
+    w = World("make sub:\n  gen: a\n  y: gen", a="1", checked=False)
+    w.build()
+    w.makefile("make sub:\n  y: gen\n  gen: a")
+    w.edit("a", "2")
+    assert w.build() == "sub y gen y"
+    assert not w.result("sub").flags & UNSEEN
+    assert w.engine.ending.log.counts.failed == 0
 
 
 def test_a_step_that_failed_for_want_of_what_no_step_makes_any_more_has_failed() -> None:
