@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from core.world import World
 from hashmake.model.result import UNSEEN
@@ -633,57 +631,6 @@ def test_a_goal_that_only_prints_is_asked_for_what_it_prints() -> None:
     w.settings = lambda engine: setattr(engine, "prints", True)
     assert w.build() == "hello"
     assert w.why["hello"] == "Prints"
-
-
-# -- anything at all ------------------------------------------------------------------------------------------------
-
-ANY = """
-gen.h: first(gen.in)
-a.o: a.c ?near.h gen.h
-b.o: b.c gen.h $(FLAVOUR)
-one = log+: a.o
-two = log+: b.o
-prog: a.o b.o
-strip = prog: prog
-make sub:
-  list: ls(.)
-  x: prog ?b.o
-  clean = () : rm(x)
-last: list log
-"""
-NAMES = ["gen.in", "a.c", "b.c", "near.h", "a.o", "gen.h", "log", "prog", "list", "x", "last"]
-SOURCES = NAMES[:4]
-EDITS = st.tuples(st.sampled_from(["edit", "touch", "remove", "spoil"]), st.sampled_from(NAMES), st.integers(0, 2))
-
-
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
-@given(st.lists(st.lists(EDITS | st.tuples(st.just("env"), st.just(""), st.integers(0, 2)), max_size=3), max_size=5))
-def test_after_any_edits_the_tree_is_what_a_clean_build_makes(history: list[list[tuple[str, str, int]]]) -> None:
-    """World.build compares; and a build with nothing changed runs nothing."""
-    w = World(ANY, gen_in="g 0", a_c="0", b_c="0")
-    w.build()
-    for edits in history:
-        for verb, name, number in edits:
-            change(w, verb, name, number)
-        w.build()
-        assert w.code == 0
-        assert w.build() == ""
-
-
-def change(w: World, verb: str, name: str, number: int) -> None:
-    """One thing that a person does; what can't be done is not."""
-    if verb == "env":
-        w.env["FLAVOUR"] = str(number)
-    elif verb == "edit" and name in SOURCES:
-        w.edit(name, f"{number % 2} {number}")
-    elif not w.there(name):
-        return
-    elif verb == "touch":
-        w.touch(name)
-    elif verb == "remove" and (name == "near.h" or name not in SOURCES):
-        w.remove(name)
-    elif verb == "spoil" and name in ("gen.h", "a.o", "prog", "log"):  # others would be in sight where `list` lists
-        w.spoil(name, f"spoiled {number}")
 
 
 @pytest.mark.parametrize("name", ["a.o", "b.o", "prog"])

@@ -5,13 +5,19 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hashmake.errors import NotUnderstood
 from hashmake.run import protocol
 
-SOME = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+SOME = settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],  # other programs may be at work
+)
 KINDS = st.sampled_from([protocol.ASK, protocol.DONE, protocol.MAKE, protocol.WANT, protocol.NORULE, protocol.BEFORE])
 MESSAGES = st.lists(st.tuples(KINDS, st.binary(max_size=40)), min_size=1, max_size=6)
 STRING = st.binary(max_size=12).map(lambda data: data.replace(b"\0", b"x"))
