@@ -19,7 +19,7 @@ class World:
     """A recording, a disk and a tree; steps described in a line."""
 
     def __init__(self, **files: str) -> None:
-        self.disk = MemoryDisk(**files)
+        self.disk = MemoryDisk.of(**files)
         self.recording = Recording()
         self.new_build()
 
@@ -89,7 +89,7 @@ def test_a_missing_and_an_altered_output_make_the_step_stale() -> None:
     """OutputMissing, OutputTouched."""
     w = World(a="1")
     step = w.step("cc", reads="a", writes="a.o=x")
-    w.disk.remove("a.o")
+    w.disk.remove_file("a.o")
     w.hide("a.o")
     assert w.reason(step) == "OutputMissing a.o"
     w.disk.write("a.o", "garbage")

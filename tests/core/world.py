@@ -1,0 +1,322 @@
+"""A build world in memory: files, a makefile of a few lines (makefile.py), and a driver that plays make.
+
+    w = World("a.o: a.c a.h", a_c="...")      the tree, with the makefile's steps
+    assert w.build() == "a.o"                 which steps ran, in their order
+    w.edit("a.h"); assert w.why["a.o"] == "ReadChanged a.h"
+
+Each build has an engine of its own over one recording, as two runs of `hashmake build` have. After each that ends well
+all files are compared with those of a clean build of the same sources; `checked=False` leaves that out.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from fakes import Files, MemoryDisk, MemoryTrace, at
+
+from core.makefile import Step, every, parse
+from core.process import Failed, Process
+from hashmake.build.finish import Saving
+from hashmake.build.prepare import Preparation
+from hashmake.judge.engine import Engine
+from hashmake.judge.evaluation import Evaluation
+from hashmake.judge.tree import Tree
+from hashmake.model import digest, letters
+from hashmake.model.identity import key_of
+from hashmake.model.kinds import READ
+from hashmake.model.plugin import AnyProject
+from hashmake.model.recording import Recording
+from hashmake.model.result import COMPOSITE, RECIPE, ROOT, Result
+from hashmake.model.tables import NO_VALUE, PathId, ValueId
+from hashmake.run.view import HIDDEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashmake.judge.running import Running
+
+CWD = b"/w"
+OWN = b"/w/.hashmake"
+_PLACES = (CWD,)
+_RESTARTS = 3  # as build/evaluate.py
+
+
+class World:
+    """See the module's text.
+
+    ran, why   of the last build: names of steps that ran, and for what reason each did
+    during     name of a step -> what happens while it runs; `after`: when it has just ended
+    settings   what each engine is given before make starts
+    code       make's status in the last build; restarts: how often it was evaluated once more
+    """
+
+    def __init__(self, makefile: str, checked: bool = True, **sources: str) -> None:
+        self.files = Files()
+        self.recording = Recording()
+        self.env = {"PATH": "/bin"}
+        self.sources: dict[bytes, str] = {}
+        self.during: dict[str, Callable[[], None]] = {}
+        self.after: dict[str, Callable[[], None]] = {}
+        self.settings: Callable[[Engine], None] = lambda _engine: None
+        self.checked = checked
+        self.ran: list[str] = []
+        self.why: dict[str, str] = {}
+        self.answers: dict[str, bytes] = {}
+        self.orphans: list[str] = []
+        self.code = self.restarts = 0
+        self.files.mkdir(b"/bin")
+        for program in ("make", "sh"):
+            self.files.write(b"/bin/" + program.encode(), program, executable=True)
+        self.makefile(makefile)
+        for name, text in sources.items():
+            self.edit(name.replace("_", "."), text)
+
+    # -- what a person does ----------------------------------------------------------------------------------------
+
+    def makefile(self, text: str) -> None:
+        """Write the makefiles."""
+        self.root = parse(text)
+        self._text = text
+        for make in every(self.root):
+            if make.make and self._read(make.makefile) != make.text():
+                self.files.write(at(make.makefile), make.text())
+
+    def edit(self, name: str, text: str, executable: bool | None = None) -> None:
+        """Write a source."""
+        self.sources[at(name)] = text
+        self.files.write(at(name), text, executable)
+
+    def touch(self, *names: str) -> None:
+        """Their times are new, and nothing else."""
+        for name in names:
+            self.files.touch(at(name))
+
+    def remove(self, *names: str) -> None:
+        """Take files away."""
+        for name in names:
+            self.sources.pop(at(name), None)
+            self.files.remove(at(name))
+
+    def spoil(self, name: str, text: str = "spoiled") -> None:
+        """Write into a product."""
+        self.files.write(at(name), text)
+
+    def text(self, name: str) -> str:
+        """What a file holds."""
+        return self.files.nodes[at(name)].text
+
+    def there(self, name: str) -> bool:
+        """Whether a file is there."""
+        return at(name) in self.files.nodes
+
+    def _read(self, name: str) -> str | None:
+        return self.text(name) if self.there(name) else None
+
+    # -- a build ---------------------------------------------------------------------------------------------------
+
+    def build(self, steps: str = "", goal: str = "all") -> str:
+        """Build; which steps ran. `steps`: make asks for these only; `goal`: what it is called."""
+        self.restarts = -1
+        self.ran, self.why = [], {}
+        while self.restarts < _RESTARTS:
+            self.restarts += 1
+            if not self._evaluate(steps.split(), goal, self.restarts == _RESTARTS):
+                break
+        if self.checked and not self.code:
+            self._compare_with_a_clean_build(steps, goal)
+        return " ".join(self.ran)
+
+    def _compare_with_a_clean_build(self, steps: str, goal: str) -> None:
+        clean = World(self._text, checked=False)
+        clean.env = self.env
+        for path, text in self.sources.items():
+            if path in self.files.nodes:
+                clean.files.nodes.setdefault(path.rpartition(b"/")[0], self.files.nodes[b"/w"])
+                clean.files.write(path, text, self.files.nodes[path].executable)
+        clean.build(steps, goal)
+        here = {path: (n.kind, n.text, n.executable, n.mode) for path, n in self.files.nodes.items()}
+        there = {path: (n.kind, n.text, n.executable, n.mode) for path, n in clean.files.nodes.items()}
+        different = {path: (here.get(path), node) for path, node in there.items() if here.get(path) != node}
+        assert not different, "not what a clean build makes"
+
+    def _evaluate(self, steps: list[str], goal: str, forced: bool) -> bool:
+        """One evaluation by make; whether there has to be another one."""
+        recording = self.recording
+        recording.build += 1
+        self.disk = disk = MemoryDisk(self.files)
+        self.view: dict[bytes, str] = {}
+        self.tree = tree = Tree(recording.tables, disk, recording.seq, self._made)
+        self.goal = recording.goal(digest.of_bytes(goal.encode()))
+        preparation = self._prepare(tree)
+        evaluation = Evaluation(recording, self.goal, tree, disk, AnyProject(), _PLACES)
+        self.traces: dict[int, list[bytes]] = {}
+        self.engine = Engine(evaluation, self._trace, OWN, [], b"", self._started)
+        self.engine.altered = set(preparation.altered)
+        self.engine.forced = forced
+        self.settings(self.engine)
+        self._steps = {(s.kind, *s.argv): s for s in every(self.root)}
+        self._waiting: list[tuple[Step, Running, list[PathId]]] = []
+        environment = self.engine.environments.of(self._block())
+        root = self.engine.starter.start(ROOT, b"root".ljust(16), CWD, [b"make"], environment, None)
+        self.code = self._make(root, [s for s in self.root.below if not steps or s.name in steps])
+        self._bring_back_all()
+        result = self.engine.ending.done(root, self.code, 0, b"", False)
+        self.engine.unsaved.settle()
+        recording.seq = tree.seq
+        if not self.code and not evaluation.restart:
+            self._complete(result, preparation)
+        recording.saved()
+        return evaluation.restart
+
+    def _trace(self, number: int) -> MemoryTrace:
+        return MemoryTrace(self.traces.setdefault(number, []))
+
+    def _started(self, running: Running) -> None:
+        """The engine tells of each step that begins."""
+
+    def _block(self) -> bytes:
+        return b"\0".join(f"{name}={value}".encode() for name, value in self.env.items())
+
+    def _setting(self) -> Any:
+        """What the stages before and after make see of everything."""
+        request = SimpleNamespace(arguments=SimpleNamespace(old_files=[]), kbuild=False)
+        keeper = SimpleNamespace(watch=lambda _path, _version: None)
+        return SimpleNamespace(
+            recording=self.recording,
+            goal=self.goal,
+            disk=self.disk,
+            own=OWN,
+            request=request,
+            keeper=keeper,
+            plugin=AnyProject(),
+        )
+
+    def _prepare(self, tree: Tree) -> Preparation:
+        """What is hidden, foreign, or begins as it was: the stage itself, with a dictionary as its view."""
+        view: Any = SimpleNamespace(set=self._set, made=self._made, moment=lambda _moment: None)
+        preparation = Preparation(self._setting())
+        preparation.hide(tree, view)
+        return preparation
+
+    def _set(self, path: bytes, state: int, _moment: int) -> None:
+        if state == HIDDEN:
+            self.view[path] = "hidden"
+
+    def _made(self, path: bytes, _moment: int, there: bool, here: bool) -> None:
+        self.view[path] = "hidden" if not there else "present" if here else "ahead"
+
+    def _complete(self, root: Result, preparation: Preparation) -> None:
+        recording, tables = self.recording, self.recording.tables
+        orphans = Saving(self._setting(), preparation)._orphans(self.engine, root)
+        self.orphans = [path.decode().removeprefix("/w/") for path in orphans]
+        for pid in preparation.taken - self.tree.made_at.keys():
+            recording.becomes_source(pid, self.tree.on_disk(pid), self.engine.evaluation.began)
+        self.goal.set_root(b"inputs", root)
+        for fid in root.facts:
+            pid = PathId(tables.fact_path[fid])
+            if tables.fact_kind[fid] == READ and pid not in self.tree.state and pid not in recording.products:
+                recording.sources[pid] = (ValueId(tables.fact_value[fid]), recording.seq)
+
+    # -- make ------------------------------------------------------------------------------------------------------
+
+    def _make(self, running: Running, steps: list[Step]) -> int:
+        """A make process in a running step goes through its steps; its status."""
+        process = Process(self, running)
+        process.say(letters.MAKE, b"/bin/make")
+        self.engine.intake.make_started(running.number, captured=False)
+        process.read((self._step_of(running) or self.root).makefile)
+        code = 0
+        for step in steps:
+            for name in [operand for verb, operand in step.does if verb == "read"] + step.outs:
+                process.look(name.rstrip("+"))
+            code = self._ask(step, running)
+            self._look_after_failed()
+            if code:
+                break
+        while self._waiting:
+            code = 2
+            self._end(*self._waiting.pop(0)[:2], 2)
+        return code
+
+    def _step_of(self, running: Running) -> Step | None:
+        return self._steps.get((running.kind, *running.argv))
+
+    def ask(self, step: Step, parent: Running) -> Result | Running:
+        """Ask the engine as a launcher does."""
+        return self.engine.ask(step.kind, parent.number, CWD, step.argv, self._block())
+
+    def _ask(self, step: Step, parent: Running) -> int:
+        answer = self.ask(step, parent)
+        if isinstance(answer, Result):
+            self.answers[step.name] = answer.stdout
+            return answer.code
+        return self._run(step, answer)
+
+    def _run(self, step: Step, running: Running) -> int:
+        """Run a step to its end; its status, 0 for one that failed and may yet be run again."""
+        self.ran.append(step.name)
+        if step.make:
+            return self._end(step, running, self._make(running, step.below))
+        process = Process(self, running)
+        out, code = "", 0
+        try:
+            out = process.do(step)
+        except Failed:
+            code = 2
+            missing = [] if running.retried or running.then else self.engine.ending.looked_too_soon(running)
+            if missing:
+                self._waiting.append((step, running, missing))
+                return 0
+        return self._end(step, running, code, out if step.kind != RECIPE else "")
+
+    def _end(self, step: Step, running: Running, code: int, out: str = "") -> int:
+        result = self.engine.ending.done(running, code, 1, out.encode(), False)
+        self.answers[step.name] = result.stdout
+        reason = running.reason
+        assert reason is not None
+        self.why[step.name] = f"{reason.kind} {reason.what.decode().removeprefix('/w/')}".strip()
+        if not result.flags & COMPOSITE and step.name in self.after:
+            self.after.pop(step.name)()
+        return code
+
+    def _look_after_failed(self) -> None:
+        """As the supervisor does: a step that looked too soon runs again when what it missed is there."""
+        for waiting in list(self._waiting):
+            step, running, missing = waiting
+            made = next((pid for pid in missing if self.tree.state.get(pid, NO_VALUE) != NO_VALUE), None)
+            if made is not None:
+                self._waiting.remove(waiting)
+                self._run(step, self.engine.ending.try_again(running, 2, 1, made))
+
+    # -- versions that are due -------------------------------------------------------------------------------------
+
+    def want(self, running: Running, path: bytes) -> None:
+        """A process opens a file of which a later version lies there: as run/due.py does."""
+        pid = self.recording.tables.path(path)
+        self._bring_back(pid)
+        for inside in self.engine.ahead.came_with(pid):
+            self._bring_back(inside)
+        self.engine.ahead.given(running.number, pid)
+
+    def _bring_back(self, pid: PathId) -> None:
+        again = self.engine.ahead.bring_back(pid)
+        if again is not None:
+            step = self._step_of(again)
+            assert step is not None
+            again.then = lambda: None
+            self._run(step, again)
+
+    def _bring_back_all(self) -> None:
+        for pid in sorted(self.tree.ahead):
+            if pid in self.tree.ahead:
+                self._bring_back(pid)
+
+    def key(self, name: str) -> bytes:
+        """The identity of a step."""
+        step = next(s for s in every(self.root) if s.name == name)
+        return key_of(step.kind, CWD, step.argv)
+
+    def result(self, name: str) -> Result:
+        """What is recorded of a step's last run."""
+        return self.recording.candidates(self.key(name))[0]
