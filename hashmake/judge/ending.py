@@ -34,7 +34,7 @@ class Ending:
         open_trace: OpenTrace,
     ) -> None:
         self.ran_now: set[ResultId] = set()
-        self.log = Log(evaluation.recording)
+        self.log = Log(evaluation.recording, evaluation.goal)
         self._evaluation = evaluation
         self._intake = intake
         self._environments = environments
@@ -78,6 +78,7 @@ class Ending:
         if running.kind == ROOT:
             self._what_for(result, account)
         self._environments.learn(running, result)
+        self.log.tell_changed(running, result)
         result = self._evaluation.recording.accept(result)
         self.ran_now.add(result.id)
         self._unsaved.result(result)

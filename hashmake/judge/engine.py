@@ -177,7 +177,9 @@ class Engine:
     def _skip(self, result: Result, environment: Environment, above: Running | None) -> None:
         tree = self.evaluation.tree
         writes = []
-        for pid, _pre, post in result.outputs():
+        for pid, pre, post in result.outputs():
+            if pre == NO_VALUE and pid in tree.uncovered:
+                tree.cover(pid)  # a step below makes it, also next time
             found = tree.state.get(pid)
             if found is None:
                 found = tree.on_disk(pid)  # another goal made it, or it was always there

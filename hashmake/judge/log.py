@@ -2,8 +2,10 @@
 
 from hashmake.judge.reason import NEVER_RAN, Reason
 from hashmake.judge.running import Running
+from hashmake.model.goal import Goal
 from hashmake.model.recording import Recording
 from hashmake.model.result import COMPOSITE, FAILED, ROOT, Result
+from hashmake.model.tables import NO_VALUE
 
 
 class Counts:
@@ -35,7 +37,8 @@ class Ran:
 class Log:
     """Counts all steps, has a line for each that ran."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, goal: Goal) -> None:
+        self._goal = goal
         self.counts = Counts()
         self.ran: list[Ran] = []
         self._recording = recording
@@ -51,19 +54,17 @@ class Log:
             self.counts.failed += 1
         paths = self._recording.tables.paths
         outputs = [paths[pid] for pid, _pre, post in result.outputs() if post]
-        if running.reason is NEVER_RAN:
-            running.reason = self._why_never_ran(result)
         self.ran.append(Ran(running, result, outputs))
 
-    def _why_never_ran(self, result: Result) -> Reason:
-        """A new command that makes what another command made before: the command changed."""
-        for pid, _pre, _post in result.outputs():
-            known = self._recording.products.get(pid)
-            maker = self._recording.makers.get((pid, known[0])) if known else None
-            old = self._recording.result(maker) if maker and maker != result.id else None
+    def tell_changed(self, running: Running, result: Result) -> None:
+        """Before a result is remembered: where another command made the same last time, the command has changed."""
+        for pid, _pre, _post in result.outputs() if running.reason is NEVER_RAN else ():
+            _, version = self._goal.complete.get(pid, (NO_VALUE, NO_VALUE))
+            maker = self._recording.makers.get((pid, version))
+            old = self._recording.result(maker) if maker else None
             if old is not None and old.key != result.key and old.build < self._recording.build:
-                return Reason("CommandChanged", b"", b" ".join(old.argv[1:]), b" ".join(result.argv[1:]))
-        return NEVER_RAN
+                running.reason = Reason("CommandChanged", b"", b" ".join(old.argv[1:]), b" ".join(result.argv[1:]))
+                return
 
     def take_back(self) -> None:
         """The step of the last line failed for want of something, and begins once more."""

@@ -319,4 +319,4 @@ class World:
 
     def result(self, name: str) -> Result:
         """What is recorded of a step's last run."""
-        return self.recording.candidates(self.key(name))[0]
+        return next(self.recording.candidates(self.key(name)))
