@@ -19,6 +19,10 @@ from hashmake.model.kinds import ABSENT
 from hashmake.model.result import COMPOSITE, FAILED, KEPT, QUERY, RECIPE, ROOT, SAYS, SHELL, UNSEEN, Result, ResultId
 from hashmake.model.tables import NO_VALUE, PathId
 
+# What a shell says of a child that a signal has ended: 128 and INT, QUIT, ILL, ABRT, BUS, FPE, KILL, SEGV, PIPE, ALRM,
+# TERM, XCPU or XFSZ. Programs end with some of the others themselves: git with 128 outside of a repository, or 129.
+_BY_SIGNAL = frozenset(128 + number for number in (2, 3, 4, 6, 7, 8, 9, 11, 13, 14, 15, 24, 25))
+
 
 class Ending:
     """See the module's text. ran_now: results of steps that ran in this build."""
@@ -128,7 +132,7 @@ class Ending:
         if running.kind == SHELL:
             if truncated:
                 why = why or b"more output than is kept"
-            if code >= 128:
+            if code in _BY_SIGNAL:
                 why = why or b"it was killed"  # make takes no notice; what it got is not the answer
         elif self._evaluation.interrupted():
             # make removes the targets of what it interrupts; a step that ended well just then seems to have made none.

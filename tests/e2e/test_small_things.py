@@ -186,3 +186,12 @@ def test_why_tells_all_that_changed(built: Project) -> None:
     for name in ("a.c changed", "b.c changed", "x was changed by something else"):
         assert name in told, told
     assert told.count("and because") == 2
+
+
+@pytest.mark.parametrize("status", [1, 127, 128, 129, 255])
+def test_a_shell_function_that_failed_is_as_current_as_any(project: Project, status: int) -> None:
+    """`git rev-parse` ends with 128 outside of a repository; that was taken for a signal, and no build was null."""
+    project.write("Makefile", f"v := $(shell echo v; exit {status})\nx: in\n\techo $(v) > x; cat in >> x\n")
+    project.write("in", "in\n")
+    project.check(project.build())
+    project.check_null(project.rebuild())
