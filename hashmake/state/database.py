@@ -12,8 +12,7 @@ import lmdb
 
 from hashmake.errors import Damaged, StateUnusable
 from hashmake.model.packing import U32
-
-VERSION = 5
+from hashmake.state.schema import VERSION
 
 _MAP_SIZE = 1 << 36
 _KEEP_LOGS = 20

@@ -3,12 +3,15 @@
 import errno
 import os
 import stat
+import struct
 import sys
 
 from hashmake.disk import reading
+from hashmake.disk.signature import signature
 from hashmake.errors import StateUnusable, UserError
-from hashmake.model.packing import U32
+from hashmake.model.packing import U32, pack_list, unpack_list
 from hashmake.state.lock import Lock
+from hashmake.state.schema import VERSION
 
 TYPE_CHECKING = False  # typing takes as long to load as a small null build
 if TYPE_CHECKING:
@@ -163,31 +166,45 @@ class StateDirectory:
             return b""
         return b"%d %d %d" % (st.st_dev, st.st_ino, st.st_ctime_ns)
 
-    # The seal is the number of a build that ended in order, and the digest of the whole database file then. Where that
-    # fits, LMDB can be trusted with the file; a damaged one would take the process down with SIGBUS or abort().
+    # The seal is made when a build has ended in order: the digest of the whole database file, where it lay and
+    # when it was changed, and the number of that build. Where the digest fits, LMDB can be trusted with the file; a
+    # damaged one would take the process down with SIGBUS or abort().
 
     def sealed(self) -> bool:
         """Whether the database is, byte for byte, what the last build left."""
         found = self._read_seal()
-        return bool(found) and found[4:] == self._version()
+        return found is not None and found[2] == self._version()
+
+    def last_build(self) -> int | None:
+        """The number of the last build that was no null build; None: it did not end in order, or has not ended.
+
+        None also where the database is not as that build left it: a null build does not open it, but reports do.
+        """
+        found = self._read_seal()
+        if found is None or (found[1] != self._identity() and found[2] != self._version()):
+            return None
+        return found[0]
 
     def seal(self, build: int = 0) -> None:
         """The build with this number ended in order and the database is closed."""
         try:
             with private(self._seal) as seal:
-                seal.write(U32.pack(build) + self._version())
+                seal.write(pack_list([U32.pack(build) + U32.pack(VERSION), self._identity(), self._version()]))
         except OSError:
             pass  # the next build then looks at every record first
 
-    def last_build(self) -> int | None:
-        """The number of the last build that was no null build; None: it did not end in order, or has not ended."""
-        found = self._read_seal()
-        return U32.unpack_from(found)[0] if len(found) > U32.size else None
-
-    def _read_seal(self) -> bytes:
+    def _read_seal(self) -> tuple[int, bytes, bytes] | None:
+        """The number of the build, and the database file as it was; None: there is no seal that is ours."""
         try:
             with open(self._seal, "rb") as seal:
-                return seal.read()
+                head, identity, version = unpack_list(seal.read())[0]
+        except (OSError, ValueError, struct.error):
+            return None
+        return (U32.unpack(head[:4])[0], identity, version) if head[4:] == U32.pack(VERSION) else None
+
+    def _identity(self) -> bytes:
+        try:
+            return signature(os.stat(os.path.join(self.database, "data.mdb")), 0)
         except OSError:
             return b""
 

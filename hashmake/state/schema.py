@@ -1,5 +1,7 @@
 """What is in the database: docs/database.md is generated from this text."""
 
+VERSION = 5
+
 SCHEMA = """\
 One LMDB environment per output directory, `.hashmake/db/`. Keys are a table letter followed by what is said below.
 Every value ends with 4 bytes: CRC-32 of key and value, since LMDB has no checksums of its own. Integers are

@@ -79,7 +79,8 @@ def test_a_database_damaged_at_a_random_place_is_set_aside_and_the_build_is_righ
     """Most of the time with an edit beside it, now and then in the state's smaller files; one line at most."""
     state = quick(workshop)
     for story, random in moments(damage, 10):
-        name = random.choice(("db/data.mdb",) * 6 + ("seal", "null", "lock", "README"))
+        kept = [str(path.relative_to(state)) for path in sorted(state.glob("complete/*"))]
+        name = random.choice(("db/data.mdb",) * 6 + ("seal", "null", "lock", "README", *kept))
         if (state / name).exists():
             DAMAGES[damage](state / name, random)
         if random.random() < 0.7:
