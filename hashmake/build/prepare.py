@@ -3,6 +3,7 @@
 import os
 from collections import ChainMap
 
+from hashmake.build.ages import Ages
 from hashmake.build.setting import Setting
 from hashmake.disk import git
 from hashmake.errors import StateUnusable
@@ -10,7 +11,6 @@ from hashmake.judge.tree import Tree
 from hashmake.model.result import UNSEEN
 from hashmake.model.tables import NO_VALUE, PathId, ValueId
 from hashmake.run.view import FOREIGN, HIDDEN, HIDE, SOURCE, TIME, View, first_sight
-from hashmake.state.database import U64
 from hashmake.tell import say
 
 
@@ -27,10 +27,10 @@ class Preparation:
         self.taken: set[PathId] = set()
         self.discarded = False
         self._setting = setting
-        # What git tracks and nobody has changed is of one age: git keeps no times.
+        # What git tracks and nobody has changed is of one age: git keeps no times. Path -> real time (ns); the moment.
         self._tracked: dict[bytes, int] = {}
-        self._of_one_age: set[bytes] = set()
-        self._age = 0
+        self._unchanged: dict[bytes, int] = {}
+        self._ages: Ages  # from learn_ages on
 
     def distrust_misfits(self) -> None:
         """What plain make left and can't be right is not there for the first build of this goal."""
@@ -54,6 +54,7 @@ class Preparation:
     def learn_ages(self) -> None:
         """Which files are of one age, and of which: it stays what it was when this tree was first seen."""
         self._tracked = git.tracked(self._setting.request.where)
+        self._ages = Ages(self._setting.db)
         known = self._setting.recording.tables.path_ids
         sources, products = self._setting.recording.sources, self._setting.recording.products
         for path, mtime_ns in self._tracked.items():
@@ -62,15 +63,9 @@ class Preparation:
                 continue
             try:
                 if os.lstat(path).st_mtime_ns == mtime_ns:
-                    self._of_one_age.add(path)
+                    self._unchanged[path] = mtime_ns
             except OSError:
                 pass  # removed, and not committed yet
-        age = self._setting.db.get(b"A")
-        if age is None and self._of_one_age:
-            age = U64.pack(max(self._tracked[path] for path in self._of_one_age))
-            self._setting.db.put_all({b"A": age})
-        if age is not None:
-            self._age = first_sight(U64.unpack(age)[0])
 
     def own_up(self) -> None:
         """What a person has said of paths: a person's own are sources, what was given back is a product again."""
@@ -169,8 +164,10 @@ class Preparation:
             if derived:
                 tree.foreign[pid] = version
             view.set(path, FOREIGN if derived else SOURCE, moment)
-        for path in self._of_one_age:
-            view.set(path, SOURCE, self._age)
+        if self._unchanged:
+            self._ages.begin(max(self._unchanged.values()), tree.seq)
+        for path, mtime_ns in self._unchanged.items():
+            view.set(path, SOURCE, self._ages.moment(mtime_ns))
         view.moment(tree.seq)
         recording.seq = tree.seq
 
@@ -210,8 +207,8 @@ class Preparation:
 
     def first_sight(self, path: bytes, version: bytes) -> int:
         """The moment of a source that is recorded for the first time: it keeps its place among those not recorded."""
-        if path in self._of_one_age:
-            return self._age
+        if path in self._unchanged:
+            return self._ages.moment(self._unchanged[path])
         try:
             return first_sight(os.stat(path).st_mtime_ns) if version else self._setting.recording.seq
         except OSError:

@@ -157,22 +157,31 @@ void hm_env_hide(void) {
     *to = NULL;
 }
 
-bool hm_env_block(const char *path) {
-    if (!hm_starts(path, "/proc/")) return false;
+int hm_env_block(const char *path) {
+    if (!hm_starts(path, "/proc/")) return 0;
     path += 6;
-    if (hm_starts(path, "self/")) return hm_same(path + 5, "environ"); /* thread-self is how our own programs ask */
-    const char *end = path + strspn(path, "0123456789");
-    return end > path && hm_same(end, "/environ");
+    if (hm_starts(path, "self/")) /* thread-self is how our own programs ask */
+        return hm_same(path + 5, "environ") ? (int)hm_sys(SYS_getpid, 0, 0, 0, 0) : 0;
+    int owner = 0;
+    for (; *path >= '0' && *path <= '9' && owner < 1 << 24; path++) owner = owner * 10 + (*path - '0');
+    return hm_same(path, "/environ") ? owner : 0;
 }
 
+/* The last block that was shown to this process or to the one that it was forked from, and whose block that is. */
+static struct {
+    int owner;
+    dev_t dev;
+    ino_t ino;
+} shown_block;
+
 #define BLOCK (4ul << 20)
-void hm_env_opened(int fd) {
+void hm_env_opened(int fd, int owner) {
     hm_emit_text(HM_ENVIRON, hm.program, hm_len(hm.program));
-    /* What a shell opens is for a program that it then becomes, and with an exec the kernel's file turns empty. */
-    if (!hm.library || hm.shell) return;
+    if (!hm.library) return;
     long flags = hm_sys(SYS_fcntl, fd, F_GETFD, 0, 0), n, size = 0, kept = 0;
     int shown = (int)hm_sys(SYS_memfd_create, "environ", MFD_CLOEXEC, 0, 0);
     char *block = hm_sys_mmap(BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+    struct stat st;
     if (shown >= 0 && block) {
         while ((n = hm_sys(SYS_pread64, fd, block + size, BLOCK - 1 - (size_t)size, size)) > 0) size += n;
         for (long at = 0; at < size;) {
@@ -186,9 +195,20 @@ void hm_env_opened(int fd) {
         }
         hm_sys(SYS_pwrite64, shown, block, kept, 0);
         hm_sys(SYS_dup3, shown, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0, 0);
+        if (hm_sys_fstat(shown, &st) == 0) shown_block.owner = owner, shown_block.dev = st.st_dev, shown_block.ino = st.st_ino;
     }
     if (shown >= 0) hm_sys_close(shown);
     if (block) hm_sys_munmap(block, BLOCK);
+}
+
+/* The kernel's file shows the memory of the process, and that ends when it becomes another program: a shell's
+ * `cat < /proc/self/environ` prints nothing, its `read x < /proc/self/environ` does. */
+void hm_env_ends(void) {
+    struct stat st;
+    if (HM_LIKELY(!shown_block.owner) || shown_block.owner != (int)hm_sys(SYS_getpid, 0, 0, 0, 0)) return;
+    for (int fd = 0; fd < 256; fd++)
+        if (hm_sys_fstat(fd, &st) == 0 && st.st_ino == shown_block.ino && st.st_dev == shown_block.dev)
+            hm_sys(SYS_ftruncate, fd, 0, 0, 0);
 }
 
 /* ---- what programs ask ---- */

@@ -115,6 +115,7 @@ static int start(int dirfd, const char *path, char *const argv[], char *const en
     if (hm.hold) hm_make_flush();
     ENVIRONMENT(now, env, s.image)
     hm_path_over(&s);
+    hm_env_ends();
     int r = plain ? NEXT(execve)(path, argv, now) : NEXT(execveat)(dirfd, path, argv, now, flags);
     failed(&s);
     return r;

@@ -27,7 +27,8 @@ static bool names_host(const char *path) {
 
 static int open_begin(struct hm_open *o, int dirfd, const char *path, int flags) {
     o->flags = flags;
-    o->absent = o->tty = o->block = false;
+    o->absent = o->tty = false;
+    o->block = 0;
     o->on = hm_resolve(&o->path, dirfd, path);
     if (!o->on) {
         o->tty = false;
@@ -35,7 +36,7 @@ static int open_begin(struct hm_open *o, int dirfd, const char *path, int flags)
             o->tty = hm_same(path, "/dev/tty");
             if (hm.shell && (hm_same(path, "/dev/stdin") || hm_starts(path, "/dev/fd/") || hm_starts(path, "/proc/self/fd/")) && hm_on())
                 hm_kind_unread();
-            o->block = hm_on() && !(flags & O_PATH) && hm_env_block(path);
+            if (hm_on() && !(flags & O_PATH)) o->block = hm_env_block(path);
             if (names_host(path) && hm_on()) hm_emit_text(HM_HOST, "uname", 5);
         }
         return 0;
@@ -103,7 +104,7 @@ static void opened(struct hm_open *o, int fd) {
 
 static void open_end(struct hm_open *o, int fd, int err) {
     if (!o->on) {
-        if (o->block && fd >= 0) hm_env_opened(fd);
+        if (o->block && fd >= 0) hm_env_opened(fd, o->block);
         if (o->tty && fd >= 0) hm.tty = fd; /* bash opens it each time it starts: only reading counts (reach.c) */
         return;
     }
@@ -227,7 +228,8 @@ static bool shared_name(char *path, size_t size, const char *name) {
 HM_API int shm_open(const char *name, int flags, mode_t mode) {
     HM_OWN(struct hm_open, o);
     char path[512];
-    o.on = o.tty = o.block = false;
+    o.on = o.tty = false;
+    o.block = 0;
     o.begun = NULL;
     int err = shared_name(path, sizeof path, name) ? hm_open_begin(&o, AT_FDCWD, path, flags) : 0;
     if (err) {

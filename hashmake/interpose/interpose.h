@@ -142,7 +142,8 @@ void hm_tell(uint8_t type, const char *payload, size_t len); /* and wait for the
 struct hm_open {
     struct hm_path path;
     int flags;
-    bool on, absent, tty, block; /* block: an environment as the kernel keeps it */
+    bool on, absent, tty;
+    int block; /* the process whose environment it shows as the kernel keeps it, or 0 */
     char *begun;
 };
 int hm_open_begin(struct hm_open *o, int dirfd, const char *path, int flags); /* errno to fail with, or 0 */
@@ -182,8 +183,9 @@ const char *hm_env_get(char *const env[], const char *name);
 bool hm_env_preloads(char *const env[]); /* others beside us are preloaded */
 const char *hm_env_make(void); /* the make that the build was started with, or NULL */
 void hm_env_hide(void);
-bool hm_env_block(const char *path);    /* /proc/self/environ and the like */
-void hm_env_opened(int fd);             /* ... is open: what it shows is as without us */
+int hm_env_block(const char *path);     /* /proc/self/environ and the like: the process that it is of, or 0 */
+void hm_env_opened(int fd, int owner);  /* ... is open: what it shows is as without us */
+void hm_env_ends(void);                 /* this process is about to become another program */
 
 /* ---- what kind of program this is (kind.c) ---- */
 bool hm_only_searches(void);            /* PATH is to this program a list of places, and nothing to print */

@@ -32,7 +32,8 @@ typedef long hm_call(long, ...);
 
 static long do_openat2(hm_call *next, int dirfd, const char *path, struct open_how *how, size_t size) {
     HM_OWN(struct hm_open, o);
-    o.on = o.tty = o.block = false;
+    o.on = o.tty = false;
+    o.block = 0;
     o.begun = NULL;
     int err = how && size >= sizeof *how ? hm_open_begin(&o, dirfd, path, (int)how->flags) : 0;
     if (err) {

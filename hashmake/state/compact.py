@@ -1,8 +1,9 @@
 """Compaction: the database is written anew with what builds can still reach, once it has grown well beyond that.
 
-Reached are the results below the last complete builds of each goal, other results of the same steps (an edit is taken
-back one day), and those that made the products there are. What lies in no goal any more goes: results, the facts, paths
-and environments that only they knew, and null checks of environments that no build had lately.
+Kept are the results below the last complete build of each goal and those that made the products there are; and, of
+what else the same steps once did (an edit is taken back one day), the newest, as much as fits into a share of the size
+of the former. What lies in no goal any more goes: results, the facts, paths and environments that only they knew, and
+null checks of environments that no build had lately.
 """
 
 import os
@@ -19,11 +20,14 @@ from hashmake.model.tables import FactId, PathId, ValueId
 from hashmake.state.archive import Archive
 from hashmake.state.database import U64, Database
 
-_GROWTH = 1.3  # times the size after the last time, ...
-_SLACK = 1 << 16  # ... and this many bytes
+_GROWTH = 1.2  # times the size after the last time, ...
+_SLACK = 1 << 14  # ... and this many bytes
+_OLDER = 0.4  # size of the older results that are kept, measured by that of the reached ones
 _BASE = b"C"
 _ROOTS = 2  # environments and arguments of which a goal's null check is kept
 _COMPOSITES = 2  # results kept of a step in which make ran: they are large, and evaluating costs little
+_FACT = 40  # bytes of a new fact: its row, and most often a version of its own
+_PACKED = 3  # environments are stored compressed
 
 
 def grown(db: Database) -> bool:
@@ -75,7 +79,7 @@ def _size(directory: str) -> int:
 def _copy(old: Database, new: Database) -> None:
     recording = Archive(old).load()
     copy = _Copy(recording)
-    copy.take(_reached(recording))
+    copy.take(_kept(recording))
     versions = copy.new.tables.value_ids
     for key, data in old.scan(b"T"):
         if key[1:] in versions:
@@ -89,20 +93,64 @@ def _copy(old: Database, new: Database) -> None:
     archive.save(copy.new, extra, listed=False)
 
 
-def _reached(recording: Recording) -> set[ResultId]:
+def _kept(recording: Recording) -> set[ResultId]:
     """Numbers of the results that are kept."""
-    kept: set[ResultId] = set()
-    todo = [rid for goal in recording.goals.values() for _digest, rid in goal.roots[-_ROOTS:]]
+    kept = _Kept(recording)
+    todo = [rid for goal in recording.goals.values() for _digest, rid in goal.roots[-1:]]
     todo += [rid for pid, (v, _at) in recording.products.items() if (rid := recording.makers.get((pid, v))) is not None]
-    while todo:
-        rid = todo.pop()
-        result = recording.result(rid) if rid not in kept else None
-        if result is None:
-            continue
-        kept.add(rid)
-        todo += map(ResultId, result.kids)
-        todo += recording.ids_for(result.key)[-_COMPOSITES if result.flags & COMPOSITE else 0 :]
-    return kept
+    kept.take(todo, None)
+    budget = kept.size * (1 + _OLDER)
+    for rid in kept.older():
+        kept.take([rid], budget)
+    return kept.ids
+
+
+class _Kept:
+    """Results to be kept, with all below them, and about how many bytes they and what only they know take."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.ids: set[ResultId] = set()
+        self.size = 0
+        self._recording = recording
+        self._facts: set[int] = set()
+        self._blocks: set[int] = set()
+
+    def take(self, todo: list[ResultId], budget: float | None) -> None:
+        """Add these and all below them; nothing, where that goes beyond the budget."""
+        ids: set[ResultId] = set()
+        facts: set[int] = set()
+        blocks: set[int] = set()
+        size = self.size
+        while todo:
+            rid = todo.pop()
+            result = self._recording.result(rid) if rid not in self.ids and rid not in ids else None
+            if result is None:
+                continue
+            ids.add(rid)
+            todo += map(ResultId, result.kids)
+            news = set(result.facts) - self._facts - facts
+            facts |= news
+            size += len(result.pack()) + _FACT * len(news)
+            if result.full_env not in self._blocks and result.full_env not in blocks:
+                blocks.add(result.full_env)
+                size += len(self._recording.env_blocks.all[result.full_env]) // _PACKED
+            if budget is not None and size > budget:
+                return
+        self.ids |= ids
+        self._facts |= facts
+        self._blocks |= blocks
+        self.size = size
+
+    def older(self) -> list[ResultId]:
+        """Other results of the same steps, the newest first."""
+        found: set[tuple[int, ResultId]] = set()
+        for rid in self.ids:
+            result = self._recording.result(rid)
+            if result is not None:
+                others = self._recording.ids_for(result.key)
+                others = others[-_COMPOSITES:] if result.flags & COMPOSITE else others
+                found.update((old.build, old.id) for old in map(self._recording.result, others) if old is not None)
+        return [rid for _build, rid in sorted(found, reverse=True) if rid not in self.ids]
 
 
 class _Copy:

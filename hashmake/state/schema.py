@@ -27,7 +27,7 @@ little-endian u32 unless said otherwise; "list" is a count, that many lengths, t
 | `K` path | table of names (list): as its step wrote it, after the last build, before its last change, build of that |
 | `T` kind (1), version of a file | what was found in its text: names joined by NUL (projections) |
 | `L` build (u32 BE) | log of a build, the last 20: compressed JSON. That of the last null build is the file `null` |
-| `A` | the real time (ns, u64) of all files that git tracks and that were unchanged when they were first seen here |
+| `A` | the real time (ns, u64) of what git tracks, unchanged at first sight; of builds real time and moment (u64) |
 | `D` | not empty: what is not recorded in the tree can't be believed (after damage, or when the machine went down) |
 | `C` | size of the file (bytes, u64) when it was first complete, or after the last compaction (state/compact.py) |
 | `H` | the state directory's path when this was written: a tree that was moved is noticed |

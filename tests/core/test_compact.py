@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from array import array
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 GOAL = b"g" * 16
 
 
-def plain(recording: Recording, name: str, source: str, environment: bytes) -> Result:
+def plain(recording: Recording, name: str, source: str, environment: bytes, token: bytes = b"") -> Result:
     """A step that makes NAME.o of NAME.c in this version."""
     t = recording.tables
     result = Result(name.encode().ljust(16), RECIPE, t.path(b"/w"), [b"cc", b"cc", name.encode()])
@@ -29,14 +30,23 @@ def plain(recording: Recording, name: str, source: str, environment: bytes) -> R
     )
     result.outs = array("I", [t.path(b"/w/%s.o" % name.encode()), 0, t.value(b"F-o" + source.encode())])
     result.env = recording.env_sets.number(b"CI=" + environment)
-    result.full_env = recording.env_blocks.number(b"CI=" + environment + b"\0HOME=/")
+    result.full_env = recording.env_blocks.number(
+        b"CI=" + environment + b"\0HOME=/\0TOKEN=" + random.Random(environment).randbytes(500)
+    )
     return recording.accept(result)
 
 
-def build(recording: Recording, number: int, names: list[str]) -> None:
-    """A complete build: all steps with sources of this number, and the root over them."""
+def build(recording: Recording, number: int, names: list[str], turns: bool = False) -> None:
+    """A complete build: steps with sources of this number, the root over them, and thirty more steps.
+
+    These stay as they are, or of ten one has changed, and ran with an environment of its own.
+    """
     recording.build += 1
     kids = [plain(recording, name, f"{name}{number}", b"%d" % number) for name in names]
+    for each in range(30):
+        changes = (number + each) // 10 if turns else 0
+        token = random.Random(changes).randbytes(500) if changes else b""
+        kids.append(plain(recording, f"same{each}", f"same{changes}", b"same%d" % changes, token))
     root = Result(GOAL, ROOT, recording.tables.path(b"/w"), [b"make"])
     root.flags = COMPOSITE
     root.kids = array("I", [kid.id for kid in kids])
@@ -52,12 +62,13 @@ def build(recording: Recording, number: int, names: list[str]) -> None:
     recording.sources[recording.tables.path(b"/w/Makefile")] = (recording.tables.value(b"F-makefile"), 1)
 
 
-def filled(directory: Path, builds: int) -> None:
+def filled(directory: Path, builds: int, first: int = 0, turns: bool = False) -> None:
+    directory.mkdir(exist_ok=True)
     db = Database(str(directory))
     archive = Archive(db)
     recording = archive.load()
-    for number in range(builds):
-        build(recording, number, ["a", "b"] if number < 3 else ["a"])
+    for number in range(first, first + builds):
+        build(recording, number, ["a", "b"] if number < 3 else ["a"], turns)
         archive.save(recording, {**archive.moments(recording), b"T" + b"1F-gone": b"x"})
         db.save_log(recording.build, [b"{}"])
     db.close()
@@ -77,10 +88,11 @@ def test_what_is_reached_stays_as_it_was(tmp_path: Path) -> None:
         assert before.products[old][1] == after.products[new][1]
         assert before.tables.values[before.products[old][0]] == after.tables.values[after.products[new][0]]
         assert after.writers[new] == GOAL
-    assert len(after.goal(GOAL).products) == 2
+    assert len(after.goal(GOAL).products) == 32
     assert [digest for digest, _ in after.goal(GOAL).roots] == [b"%016d" % n for n in (38, 39)]
     latest = list(after.candidates(b"a".ljust(16)))
-    assert len(latest) == 8
+    assert 2 < len(latest) < 40
+    assert [each.build for each in latest] == list(range(40, 40 - len(latest), -1))
     for result in latest:
         (fid,) = result.facts
         assert after.tables.paths[after.tables.fact_path[fid]] == b"/w/a.c"
@@ -92,7 +104,7 @@ def test_what_is_reached_stays_as_it_was(tmp_path: Path) -> None:
     text = after.env_sets.all[root.env]
     assert after.env_sets.all[int(text[1:].partition(b"=")[0])] == b"CC\0CFLAGS"
     # b is in no goal any more; what lies there is still known to be what a step made.
-    assert len(list(after.candidates(b"b".ljust(16)))) == 3
+    assert list(after.candidates(b"b".ljust(16)))
     assert after.made_by_step(
         after.tables.path_ids[b"/w/b.o"], ValueId(after.products[after.tables.path_ids[b"/w/b.o"]][0])
     )
@@ -121,6 +133,21 @@ def test_what_nothing_reaches_is_gone(tmp_path: Path) -> None:
     db.close()
     assert again.tables.paths == after.tables.paths
     assert list(again.tables.fact_value) == list(after.tables.fact_value)
+
+
+def test_many_builds_stay_within_twice_a_fresh_recording(tmp_path: Path) -> None:
+    """Each with another environment and another source: what is kept of them is bounded by what is reached."""
+    filled(tmp_path / "fresh", 1, turns=True)
+    largest = 0
+    for number in range(200):
+        filled(tmp_path / "old", 1, first=number, turns=True)
+        db = Database(str(tmp_path / "old"))
+        grown = compact.grown(db)
+        db.close()
+        if grown:
+            compact.compact(str(tmp_path / "old"))
+        largest = max(largest, (tmp_path / "old" / "data.mdb").stat().st_size)
+    assert largest < 2 * (tmp_path / "fresh" / "data.mdb").stat().st_size
 
 
 def test_growth_is_measured_from_the_first_complete_build(tmp_path: Path) -> None:

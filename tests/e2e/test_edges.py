@@ -142,13 +142,18 @@ DUMPS = {
     "perl": "perl -e 'print \"$$_=$$ENV{$$_}\\n\" for keys %ENV'",
     "block": "cat /proc/self/environ | tr '\\0' '\\n'",
     "open": "perl -e 'open F, qq(/proc/$$$$/environ); local $$/ = qq(\\0); while (<F>) { chop; print qq($$_\\n) }'",
+    "bash": 'bash -c \'while read -r -d "" x; do echo "$$x"; done < /proc/self/environ\'',
+    "mapfile": 'bash -c \'mapfile -d "" x < /proc/$$$$/environ; printf "%s\\n" "$${x[@]}"\'',
+    "redirected": "dash -c 'cat < /proc/self/environ' | tr '\\0' '\\n'",
+    "descriptor": "bash -c 'exec 3< /proc/self/environ; cat <&3; :' | tr '\\0' '\\n'",
+    "gone": "bash -c 'exec 3< /proc/self/environ; exec cat <&3' | tr '\\0' '\\n'",
     "nested": "env -u HASHMAKE_RUN -u LD_PRELOAD sh -c 'sh -c env'",
 }
 
 
 @pytest.mark.parametrize("name", DUMPS)
 def test_what_a_step_prints_of_its_environment_is_not_ours(pair: Callable[[str], Pair], name: str) -> None:
-    """HASHMAKE_RUN and LD_PRELOAD were in it, with another value in each build."""
+    """HASHMAKE_RUN and LD_PRELOAD were in it, with another value in each build. exec empties an open block."""
     trees = pair(f"env.txt: ; {DUMPS[name]} | grep -v 'OLDPWD\\|PWD=\\| _=\\|^_=' | sort > $@\n")
     trees.build()
     trees.same("env.txt")

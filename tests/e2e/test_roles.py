@@ -156,6 +156,23 @@ def test_what_git_tracks_and_nobody_has_changed_is_of_one_age(project: Project) 
     assert project.attempt().status == 2
 
 
+def test_what_a_pull_brings_is_of_one_moment_though_some_of_it_was_never_looked_at(project: Project) -> None:
+    """doc.1 came with its source, parser.y; only parser.y had been looked at before, and doc.1 was taken for older."""
+    shipped(project)
+    (project.tree / ".gitignore").write_text(".hashmake\nprog\nside\ncheck.out\n")
+    git(project, "init", "-q", ".")
+    git(project, "add", "-A")
+    git(project, "commit", "-qm", "first")
+    assert project.attempt().status == 0
+    for name in ("parser.y", "parser.c", "doc.1"):
+        (project.tree / name).write_text(f"{name}, second\n")
+    git(project, "commit", "-qam", "second")
+    assert project.attempt().status == 0
+    assert project.attempt("check").status == 0
+    project.write("parser.y", "parser.y, third\n")
+    assert "no-such-generator" in project.attempt("check").err
+
+
 def test_a_product_that_git_tracks_is_a_source_once_changed(project: Project) -> None:
     """Not healed, not copied."""
     project.write("Makefile", "all: out\nout: made in\n\tcat made in > out\nmade: in\n\tsed s/^/H/ in > made\n")
