@@ -33,5 +33,5 @@ def run_make(setting: Setting, engine: Engine, supervisor: Supervisor) -> tuple[
         engine.intake.take_in(root)  # what make took away itself need not be brought back
         supervisor.bring_back_all()
         engine.conclude(root)
-    result = engine.ending.done(root, code, int((time.monotonic() - began) * 1e6), b"", False)
+    result = engine.ending.done(root, code, int((time.monotonic() - began) * 1e6))
     return code, root, result

@@ -10,7 +10,7 @@
 #define HM_EVENTS_H
 #include <stdint.h>
 
-#define HM_VERSION 10
+#define HM_VERSION 11
 
 /* ---- environment -------------------------------------------------------------------------------------------------
  * HASHMAKE_RUN   absolute path of the run directory of this build; it holds
@@ -47,6 +47,7 @@ struct hm_trace {
 };
 #define HM_LOST 1u
 #define HM_KEEP 8u  /* in HM_M_RUN only: keep what the step prints; somebody reads it, and a later build repeats it */
+#define HM_KEEP_ERR 16u /* ... on standard error */
 #define HM_TIMES 2u /* set by the launcher: the times that all processes of this step see are logical, not only make's */
 #define HM_UNWRITTEN 4u /* set by the launcher of a step below: an echo that make believes written could not be written */
 
@@ -135,14 +136,19 @@ struct hm_entry {
 #define HM_M_ASK 'Q'  /* launcher: u8 kind (HM_RECIPE|HM_SHELL), u32 parent step, u32 pid, u32 umask, u32 argc, u64 recipe,
                          u8 whether this is a later line of that recipe, then NUL-ended strings: echo, cwd, program path,
                          argc arguments, all environment strings */
-#define HM_M_SKIP 'S' /* supervisor: i32 exit code | HM_ALOUD, then the bytes for standard output */
+#define HM_M_SKIP 'S' /* supervisor: i32 exit code | HM_ALOUD, u32 how many bytes for standard output follow, these, then
+                         those for standard error */
 #define HM_ALOUD 0x100 /* the echo of the command is printed first, as if the step ran */
-#define HM_M_RUN 'G'  /* supervisor: u32 step number, u32 flags: HM_TIMES for its trace file, HM_KEEP */
+#define HM_M_RUN 'G'  /* supervisor: u32 step number, u32 flags: HM_TIMES for its trace file, HM_KEEP, HM_KEEP_ERR */
                          /* after HM_M_DONE: once more, as another step */
-#define HM_M_DONE 'D' /* launcher: u32 wait status, u64 user+system us, u64 max RSS kB, then captured stdout (HM_SHELL, HM_KEEP) */
+#define HM_M_DONE 'D' /* launcher: u32 wait status, u64 user+system us, u64 max RSS kB, u8 which streams are kept (below), u32 bytes
+                         of standard output, these, then those of standard error */
+#define HM_KEPT_OUT 1
+#define HM_KEPT_ERR 2
+#define HM_KEPT_ONE 4 /* both, as they came; they are one file */
 #define HM_M_ACK 'A'  /* supervisor: empty */
-#define HM_M_MAKE 'M' /* interposer: u64 step, device and inode of standard output: a make process starts; answered by ACK
-                         once the step's writes are known */
+#define HM_M_MAKE 'M' /* interposer: u64 step, device and inode of standard output and of standard error: a make process starts;
+                         answered by ACK once the step's writes are known */
 #define HM_M_WANT 'W' /* interposer: u32 step, path: AHEAD file is about to be opened; ACK when the disk holds it */
 #define HM_M_BEFORE 'B' /* interposer: u32 step, path: a file without an entry, as it was before the build, is about to be
                          changed or replaced; ACK when it is known what it held */

@@ -28,9 +28,10 @@ static bool find_launcher(void) {
 void hm_make_start(void) {
     HM_OWN(struct hm_path, p);
     if (hm_resolve(&p, AT_FDCWD, hm.program)) hm_emit(HM_MAKE, &p);
-    struct stat out;
-    bool known = hm_sys_fstat(1, &out) == 0;
-    uint64_t told[] = {hm.step, known ? out.st_dev : 0, known ? out.st_ino : 0};
+    struct stat st;
+    uint64_t told[5] = {hm.step}; /* zeros: closed */
+    for (int fd = 1; fd <= 2; fd++)
+        if (hm_sys_fstat(fd, &st) == 0) told[2 * fd - 1] = st.st_dev, told[2 * fd] = st.st_ino;
     hm_tell(HM_M_MAKE, (const char *)told, sizeof told);
     if (find_launcher())
         hm_echo_start();

@@ -16,7 +16,8 @@ from hashmake.judge.unsaved import Unsaved
 from hashmake.judge.world import OpenTrace
 from hashmake.model import letters
 from hashmake.model.kinds import ABSENT
-from hashmake.model.result import COMPOSITE, FAILED, KEPT, QUERY, RECIPE, ROOT, SAYS, SHELL, UNSEEN, Result, ResultId
+from hashmake.model.printed import NOTHING, Printed
+from hashmake.model.result import COMPOSITE, FAILED, QUERY, RECIPE, ROOT, SAYS, SHELL, UNSEEN, Result, ResultId
 from hashmake.model.tables import NO_VALUE, PathId
 
 # What a shell says of a child that a signal has ended: 128 and INT, QUIT, ILL, ABRT, BUS, FPE, KILL, SEGV, PIPE, ALRM,
@@ -47,8 +48,10 @@ class Ending:
         self._unsaved = unsaved
         self._open_trace = open_trace
 
-    def done(self, running: Running, code: int, wall_us: int, stdout: bytes, truncated: bool) -> Result:
-        """A step ended: its result, remembered."""
+    def done(
+        self, running: Running, code: int, wall_us: int, printed: Printed = NOTHING, truncated: bool = False
+    ) -> Result:
+        """A step ended: its result, remembered. `truncated`: it printed more than is kept."""
         account = running.account
         self._intake.absorb(running, running.trace.records(final=True), True)
         running.trace.close()
@@ -58,14 +61,13 @@ class Ending:
         result = Result(running.key, running.kind, tables.path(running.cwd), running.argv)
         result.code = code & 255
         result.wall_us = min(wall_us, 0xFFFFFFFF)
-        result.stdout = stdout
+        if not truncated:
+            result.stdout, result.stderr, result.kept = printed.out, printed.err, printed.kept
         result.why = self._why_unseen(running, code, truncated)
         if result.why:
             result.flags |= UNSEEN
         if code and running.kind != SHELL:
             result.flags |= FAILED
-        if running.keeps and not truncated:
-            result.flags |= KEPT
         self._project(running)
         if account.make:
             self._unsaved.settle()  # what a step below learns too late must not be missing from the whole
@@ -108,7 +110,7 @@ class Ending:
     def try_again(self, running: Running, code: int, wall_us: int, made: PathId) -> Running:
         """A step that failed for want of a file that is there now begins once more; what it left is removed."""
         above = running.parent
-        failed = self.done(running, code, wall_us, b"", False)
+        failed = self.done(running, code, wall_us)
         self.log.take_back()
         paths = self._evaluation.tree.tables.paths
         if above is not None:

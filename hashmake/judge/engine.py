@@ -25,7 +25,7 @@ from hashmake.model.environment import Environment
 from hashmake.model.identity import key_of
 from hashmake.model.kinds import ABSENT, READ
 from hashmake.model.plugin import Projection
-from hashmake.model.result import COMPOSITE, KEPT, RECIPE, Result, ResultId
+from hashmake.model.result import COMPOSITE, RECIPE, Result, ResultId
 from hashmake.model.tables import NO_VALUE, PathId
 
 
@@ -79,7 +79,7 @@ class Engine:
         above = self.evaluation.running.get(parent)
         if above is not None:
             self.intake.take_in(above)
-        captured = kind == RECIPE and self.is_read(parent)
+        captured = self.read_of(parent) if kind == RECIPE else 0
         environment = self.environments.of(block)
         key = key_of(kind, cwd, self.evaluation.plugin.normal_argv(argv))
         forced = self.forced or key in self.again
@@ -109,22 +109,22 @@ class Engine:
             running.first = self._recipes.runs(line)
         return running
 
-    def is_read(self, parent: int) -> bool:
-        """Whether somebody reads what the make in this step prints: its standard output is not the build's own."""
+    def read_of(self, parent: int) -> int:
+        """What somebody reads of what the make in this step prints (model/printed.py): it goes elsewhere than ours."""
         above = self.evaluation.running.get(parent)
-        return above is not None and above.captured
+        return above.captured if above is not None else 0
 
-    def _prints(self, candidate: Result, captured: bool, line: Line | None) -> Reason | None:
+    def _prints(self, candidate: Result, captured: int, line: Line | None) -> Reason | None:
         """Why a current step has to run all the same: for what it prints, or for the other lines of its recipe."""
         joins = line is not None and self._recipes.joins(candidate, line)
         return PRINTS if joins or self._has_to_print(candidate, captured) else None
 
-    def _has_to_print(self, candidate: Result, captured: bool) -> bool:
+    def _has_to_print(self, candidate: Result, captured: int) -> bool:
         """Whether a current step has to run for what it prints: nobody else can say that in its place."""
         if candidate.kind != RECIPE:
             return False
         if captured:
-            return not candidate.flags & KEPT
+            return candidate.kept & captured != captured
         # A clean build that runs a command twice is a build that runs it twice (design.md, rule 24).
         return not candidate.outs and (self.prints or candidate.id in self.ending.ran_now)
 

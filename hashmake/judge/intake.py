@@ -22,8 +22,11 @@ class Intake:
         if running.account.make:
             self.absorb(running, running.trace.records(final=False), False)
 
-    def make_started(self, number: int, captured: bool) -> None:
-        """A make process came up in a step: all that the step wrote must be known before it evaluates."""
+    def make_started(self, number: int, captured: int) -> None:
+        """A make process came up in a step: all that the step wrote must be known before it evaluates.
+
+        `captured`: those of its streams that somebody reads (model/printed.py).
+        """
         running = self._evaluation.running.get(number)
         if running is not None:
             running.captured |= captured

@@ -55,8 +55,8 @@ class Running:
 
     number  of this build's steps, as in HASHMAKE_STEP
     reason  why it runs
-    captured  a make in it prints to something else than this build does: somebody will read that
-    keeps   what it prints is kept: make prints to such a place
+    captured  what makes in it print to something else than this build does: somebody will read that (model/printed.py)
+    keeps   what it prints and has to be kept: make prints to such a place
     times   all its processes see logical times, not only make's
     started  when it began, by the monotonic clock, s; cpu_us and peak_kb: what it took (0: not known)
     then    for a step that runs only to bring a version back: what to do when it has ended
@@ -114,7 +114,8 @@ class Running:
         self.trace = trace
         self.reason: Reason | None = None
         self.events: list[Event] = []
-        self.captured = self.times = self.keeps = self.retried = False
+        self.captured = self.keeps = 0
+        self.times = self.retried = False
         self.started = 0.0
         self.cpu_us = self.peak_kb = 0
         self.first: list[Running] = []

@@ -45,23 +45,32 @@ static void ask(int kind, char **argv, unsigned parent, const char *recipe, cons
 
 static int print_echo(const char *echo)
 {
-    return echo && (put_out(echo, strlen(echo)) || put_out("\n", 1));
+    return echo && (put_out(1, echo, strlen(echo)) || put_out(1, "\n", 1));
+}
+
+static void repeat(int fd, uint32_t length)
+{
+    char buffer[65536];
+    while (length) {
+        uint32_t n = length < sizeof buffer ? length : sizeof buffer;
+        get_all(buffer, n);
+        put_out(fd, buffer, n);
+        length -= n;
+    }
 }
 
 static int skip(uint32_t length, const char *echo)
 {
-    int32_t code;
-    char buffer[65536];
-    get_all(&code, 4);
-    if (code & HM_ALOUD)
+    struct {
+        int32_t code;
+        uint32_t out;
+    } head;
+    get_all(&head, sizeof head);
+    if (head.code & HM_ALOUD)
         print_echo(echo);
-    for (length -= 5; length;) {
-        uint32_t n = length < sizeof buffer ? length : sizeof buffer;
-        get_all(buffer, n);
-        put_out(buffer, n);
-        length -= n;
-    }
-    return code & ~HM_ALOUD;
+    repeat(1, head.out);
+    repeat(2, length - 1 - (uint32_t)sizeof head - head.out);
+    return head.code & ~HM_ALOUD;
 }
 
 /* Where make's standard streams are closed, nothing of ours may get their numbers: text would go there. Closed on exec,

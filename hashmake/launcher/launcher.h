@@ -19,7 +19,7 @@ void supervisor_gone(void) __attribute__((noreturn));
 
 /* ---- text (wire.c) ---- */
 void say(const char *text);              /* to standard error */
-int put_out(const char *p, size_t n);    /* to standard output; 0, or -1 */
+int put_out(int fd, const char *p, size_t n); /* to a standard stream; 0, or -1 */
 char *number(unsigned n, char *end);     /* decimal, ending before `end` */
 
 /* ---- the trace of a step (trace.c) ---- */
@@ -27,6 +27,12 @@ void make_trace(unsigned step, unsigned flags); /* where that fails the supervis
 void record(char kind, const char *a, const char *b, const char *c);
 void record_program(const char *path);
 void tell_unwritten(const char *parent); /* step */
+
+/* ---- what the command prints (keep.c) ---- */
+void keep_begin(int kind, unsigned flags);
+void keep_child(void);                    /* in the child, before exec */
+void keep_all(int kind, int child);       /* until nothing more comes */
+int keep_texts(struct iovec texts[2]);    /* what came on each stream; which are kept: HM_KEPT_... */
 
 /* ---- running (run.c) ---- */
 int run_step(uint32_t step[2], int kind, const char *path, char **argv); /* number and flags; the exit status */

@@ -61,9 +61,7 @@ static void become(const char *path, char **argv, char **envp)
     _exit(code);
 }
 
-static int merged; /* standard error is the file that standard output is, and goes the same way */
-
-static pid_t start(const char *path, char **argv, char **envp, int out[2])
+static pid_t start(const char *path, char **argv, char **envp)
 {
     pid_t launcher = getpid(), pid = vfork();
     if (pid)
@@ -73,11 +71,7 @@ static pid_t start(const char *path, char **argv, char **envp, int out[2])
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != launcher)
         _exit(126);
-    if (out) {
-        dup2(out[1], 1);
-        if (merged)
-            dup2(out[1], 2);
-    }
+    keep_child();
     for (unsigned i = 0; i < sizeof forwarded / sizeof *forwarded; i++) {
         struct sigaction now;
         sigaction(forwarded[i], NULL, &now);
@@ -86,59 +80,6 @@ static pid_t start(const char *path, char **argv, char **envp, int out[2])
     }
     become(path, argv, envp);
     _exit(126);
-}
-
-static char *captured;
-static size_t captured_len;
-
-/* A process that the command left behind may hold the pipe for ever. Where nobody but the file waits for it, this does
- * not either: what it still prints is passed on behind our back. */
-static int over(int fd, int child_fd)
-{
-    struct pollfd p[2] = {{fd, POLLIN, 0}, {child_fd, POLLIN, 0}};
-    while (poll(p, 2, -1) < 0 && errno == EINTR)
-        ;
-    return !p[0].revents && p[1].revents;
-}
-
-static void pass_on(int fd)
-{
-    if (fork() != 0)
-        return;
-    char buffer[4096];
-    for (ssize_t k; (k = read(fd, buffer, sizeof buffer)) > 0 || (k < 0 && errno == EINTR);)
-        if (k > 0)
-            put_out(buffer, (size_t)k);
-    _exit(0);
-}
-
-/* child_fd: a pidfd of the command, which is all that is waited for; -1: until the last writer has gone. */
-static void forward_output(int fd, int child_fd)
-{
-    size_t room = 0;
-    int broken = 0;
-    for (;;) {
-        if (child_fd >= 0 && over(fd, child_fd)) {
-            pass_on(fd);
-            return;
-        }
-        if (captured_len + 65536 > room && captured_len <= HM_CAPTURE_MAX) {
-            room = room ? room * 2 : 131072;
-            char *more = realloc(captured, room);
-            if (!more)
-                supervisor_gone();
-            captured = more;
-        }
-        size_t at = captured_len <= HM_CAPTURE_MAX ? captured_len : 0;
-        ssize_t k = read(fd, captured + at, 65536);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k <= 0)
-            return;
-        if (!broken)
-            broken = put_out(captured + at, (size_t)k);
-        captured_len = at ? at + (size_t)k : captured_len <= HM_CAPTURE_MAX ? (size_t)k : captured_len;
-    }
 }
 
 /* Processes that the command left behind write later than anyone looks: they are waited for a moment, then named. */
@@ -156,21 +97,24 @@ static void reap_background(void)
     record(HM_UNSEEN, "background", ":", "a process of this step is still running");
 }
 
-static void report(int status, const struct rusage *use, int with_output)
+static void report(int status, const struct rusage *use)
 {
     struct __attribute__((packed)) {
         uint32_t length;
         uint8_t type;
         uint32_t status;
         uint64_t usec, rss;
-    } done = {0, HM_M_DONE, (uint32_t)status, 0, 0};
+        uint8_t kept;
+        uint32_t out;
+    } done = {0, HM_M_DONE, (uint32_t)status, 0, 0, 0, 0};
     done.usec = (uint64_t)(use->ru_utime.tv_sec + use->ru_stime.tv_sec) * 1000000u +
                 (uint64_t)(use->ru_utime.tv_usec + use->ru_stime.tv_usec);
     done.rss = (uint64_t)use->ru_maxrss;
-    size_t n = with_output ? captured_len : 0;
-    done.length = (uint32_t)(sizeof done - 4 + n);
-    struct iovec v[2] = {{&done, sizeof done}, {captured, n}};
-    put_all(v, n ? 2 : 1);
+    struct iovec v[3] = {{&done, sizeof done}};
+    done.kept = (uint8_t)keep_texts(v + 1);
+    done.out = (uint32_t)v[1].iov_len;
+    done.length = (uint32_t)(sizeof done - 4 + v[1].iov_len + v[2].iov_len);
+    put_all(v, 3);
 }
 
 /* Runs the command once. Returns its wait status; `step` becomes the numbers of another run that is to follow, or 0. */
@@ -183,35 +127,24 @@ static int run_once(uint32_t step[2], int kind, const char *path, char **argv)
     for (char **p = environ; *p; p++)
         if (!strncmp(*p, step_env, sizeof HM_ENV_STEP))
             *p = step_env;
-    captured_len = 0;
     make_trace(step[0], flags);
     record_program(path);
-    int out[2] = {-1, -1}, keep = kind == HM_SHELL || flags & HM_KEEP, child_fd = -1;
-    if (keep && pipe2(out, O_CLOEXEC))
-        supervisor_gone();
-    struct stat one, two;
-    merged = kind != HM_SHELL && keep && !fstat(1, &one) && !fstat(2, &two) && one.st_dev == two.st_dev &&
-             one.st_ino == two.st_ino;
+    keep_begin(kind, flags);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     catch_signals();
-    child_pid = start(path, argv, environ, keep ? out : NULL);
+    child_pid = start(path, argv, environ);
     if (child_pid < 0) {
         say("hashmake: vfork: out of processes\n");
         _exit(126);
     }
-    if (keep) {
-        close(out[1]);
-        if (kind != HM_SHELL && !fstat(1, &one) && S_ISREG(one.st_mode))
-            child_fd = (int)syscall(SYS_pidfd_open, child_pid, 0);
-        forward_output(out[0], child_fd);
-    }
+    keep_all(kind, child_pid);
     int status = 0;
     struct rusage use;
     memset(&use, 0, sizeof use);
     while (wait4(child_pid, &status, 0, &use) < 0 && errno == EINTR)
         ;
     reap_background();
-    report(status, &use, keep);
+    report(status, &use);
     struct __attribute__((packed)) {
         uint32_t length;
         uint8_t type;

@@ -67,10 +67,10 @@ void put_all(struct iovec *v, int count)
     }
 }
 
-int put_out(const char *p, size_t n)
+int put_out(int fd, const char *p, size_t n)
 {
     while (n) {
-        ssize_t k = write(1, p, n);
+        ssize_t k = write(fd, p, n);
         if (k < 0 && errno == EINTR)
             continue;
         if (k <= 0)

@@ -286,6 +286,6 @@ def _same(a: Result, b: Result) -> bool:
         and a.env == b.env
         and a.code == b.code
         and a.flags == b.flags
-        and a.stdout == b.stdout
+        and (a.kept, a.stdout, a.stderr) == (b.kept, b.stdout, b.stderr)
         and a.kids == b.kids
     )

@@ -15,11 +15,10 @@ ROOT = b"T"
 COMPOSITE = 1  # a make process ran in it: steps of their own lie below
 UNSEEN = 2  # not fully seen: never current
 FAILED = 4  # exit status not 0 (of a recipe): never current
-KEPT = 8  # a recipe all of whose output is kept in stdout
 QUERY = 16  # a root that makes no files but makefiles: it is asked for what it prints
 SAYS = 32  # a root in which make itself started steps that make no files
 
-_HEAD = struct.Struct("<16scBiIIIQIIIIIII")
+_HEAD = struct.Struct("<16scBBiIIIQIIIIIIII")
 
 
 class Result:
@@ -39,7 +38,9 @@ class Result:
     steps    how many steps lie in it: plain ones, and composites that wrote files themselves (1 for a plain step)
     wall_us  wall time, us
     build    number of the build that made it
-    stdout   what $(shell) returned, or where KEPT what a recipe printed
+    stdout   what $(shell) returned, or what a recipe printed
+    stderr   ... on standard error
+    kept     which of the two are kept (model/printed.py)
     why      for UNSEEN: what could not be followed
     """
 
@@ -53,10 +54,12 @@ class Result:
         "flags",
         "full_env",
         "id",
+        "kept",
         "key",
         "kids",
         "kind",
         "outs",
+        "stderr",
         "stdout",
         "steps",
         "wall_us",
@@ -79,7 +82,9 @@ class Result:
         self.steps = 1
         self.wall_us = 0
         self.build = 0
+        self.kept = 0
         self.stdout = b""
+        self.stderr = b""
         self.why = b""
 
     def outputs(self) -> list[tuple[PathId, ValueId, ValueId]]:
@@ -94,6 +99,7 @@ class Result:
             self.key,
             self.kind,
             self.flags,
+            self.kept,
             self.code,
             self.cwd,
             self.env,
@@ -106,24 +112,26 @@ class Result:
             len(self.kids),
             len(argv),
             len(self.stdout),
+            len(self.stderr),
         )
-        parts = (head, self.facts.tobytes(), self.outs.tobytes(), self.kids.tobytes(), argv, self.stdout, self.why)
-        return b"".join(parts)
+        columns = (self.facts.tobytes(), self.outs.tobytes(), self.kids.tobytes())
+        return b"".join((head, *columns, argv, self.stdout, self.stderr, self.why))
 
     @staticmethod
     def unpack(rid: ResultId, data: bytes) -> "Result":
         """From bytes. Raises struct.error or ValueError on a record that is cut short."""
         head = _HEAD.unpack_from(data)
-        r = Result(head[0], head[1], PathId(head[4]), [])
+        r = Result(head[0], head[1], PathId(head[5]), [])
         r.id = rid
-        r.flags, r.code, r.env, r.full_env = head[2], head[3], head[5], head[6]
-        r.wall_us, r.build, r.steps = head[7], head[8], head[9]
+        r.flags, r.kept, r.code, r.env, r.full_env = head[2], head[3], head[4], head[6], head[7]
+        r.wall_us, r.build, r.steps = head[8], head[9], head[10]
         at = _HEAD.size
-        for column, length in ((r.facts, head[10]), (r.outs, head[11]), (r.kids, head[12])):
+        for column, length in ((r.facts, head[11]), (r.outs, head[12]), (r.kids, head[13])):
             column.frombytes(data[at : at + 4 * length])
             at += 4 * length
-        r.argv = data[at : at + head[13]].split(b"\0")
-        at += head[13]
-        r.stdout = data[at : at + head[14]]
-        r.why = data[at + head[14] :]
+        texts = []
+        for length in head[14:17]:
+            texts.append(data[at : at + length])
+            at += length
+        r.argv, r.stdout, r.stderr, r.why = texts[0].split(b"\0"), texts[1], texts[2], data[at:]
         return r

@@ -4,12 +4,13 @@ import struct
 from typing import NamedTuple
 
 from hashmake.errors import NotUnderstood
+from hashmake.model.printed import Printed
 
 ASK, SKIP, RUN, DONE, ACK, MAKE, WANT, NORULE, BEFORE = b"QSGDAMWNB"
 RECIPE, SHELL = b"RF"
 ASK_HEAD = struct.Struct("<BIIIIQB")  # kind, parent, pid, umask, argc, recipe, whether a later line of it
-DONE_HEAD = struct.Struct("<IQQ")  # wait status, user+system us, max RSS kB
-MAKE_HEAD = struct.Struct("<QQQ")  # step, device and inode of standard output
+DONE_HEAD = struct.Struct("<IQQBI")  # wait status, user+system us, max RSS kB, what is kept, how much of it is out
+MAKE_HEAD = struct.Struct("<QQQQQ")  # step, device and inode of standard output and of standard error
 NUMBER = struct.Struct("<I")
 CAPTURE_MAX = 4 << 20
 ALOUD = 0x100  # HM_ALOUD
@@ -43,7 +44,7 @@ class Done(NamedTuple):
     code: int
     cpu_us: int
     peak_kb: int
-    stdout: bytes
+    printed: Printed
 
 
 def first(buffer: bytes) -> tuple[int, bytes, bytes] | None:
@@ -72,17 +73,18 @@ def ask(payload: bytes) -> Ask:
 
 def done(payload: bytes) -> Done:
     """Of DONE. Raises NotUnderstood."""
-    status, cpu_us, peak_kb = _head(DONE_HEAD, payload)
+    status, cpu_us, peak_kb, kept, length = _head(DONE_HEAD, payload)
+    texts = payload[DONE_HEAD.size :]
     signal = status & 0x7F
-    if status > 0xFFFF or signal == 0x7F:  # stopped, not ended
+    if status > 0xFFFF or signal == 0x7F or length > len(texts):  # stopped, not ended
         raise NotUnderstood("done")
-    return Done(128 + signal if signal else status >> 8, cpu_us, peak_kb, payload[DONE_HEAD.size :])
+    return Done(128 + signal if signal else status >> 8, cpu_us, peak_kb, Printed(texts[:length], texts[length:], kept))
 
 
-def make(payload: bytes) -> tuple[int, list[int]]:
-    """Of MAKE: the step, and the identity of make's standard output (device, inode). Raises NotUnderstood."""
-    number, *out = _head(MAKE_HEAD, payload)
-    return number, out
+def make(payload: bytes) -> tuple[int, list[int], list[int]]:
+    """Of MAKE: the step, and what make's standard output and error are (device, inode). Raises NotUnderstood."""
+    number, *files = _head(MAKE_HEAD, payload)
+    return number, files[:2], files[2:]
 
 
 def path(payload: bytes) -> tuple[int, bytes]:
@@ -90,9 +92,10 @@ def path(payload: bytes) -> tuple[int, bytes]:
     return _head(NUMBER, payload)[0], payload[4:]
 
 
-def skip(code: int, out: bytes, aloud: bool) -> bytes:
+def skip(code: int, out: bytes, err: bytes, aloud: bool) -> bytes:
     """The answer for a step that is current."""
-    return struct.pack("<IBi", 5 + len(out), SKIP, code | (ALOUD if aloud else 0)) + out
+    head = struct.pack("<IBiI", 9 + len(out) + len(err), SKIP, code | (ALOUD if aloud else 0), len(out))
+    return head + out + err
 
 
 def run(number: int, flags: int) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from hashmake.errors import NotUnderstood
 from hashmake.judge.engine import Engine
 from hashmake.judge.running import Line, Running
+from hashmake.model.printed import ERR, ONE, OUT, Printed
 from hashmake.model.result import RECIPE, Result
 from hashmake.model.tables import NO_VALUE, PathId
 from hashmake.run import protocol, trace
@@ -29,13 +30,13 @@ _IDLE_S = 1.0  # how long a make may take to ask for its next step
 class _Ended:
     """What a launcher said of its step's end; missing: what the step had looked for in vain, for which it waits."""
 
-    __slots__ = ("code", "connection", "idle_since", "missing", "running", "stdout", "wall_us")
+    __slots__ = ("code", "connection", "idle_since", "missing", "printed", "running", "wall_us")
 
-    def __init__(self, connection: Connection, running: Running, code: int, stdout: bytes) -> None:
+    def __init__(self, connection: Connection, running: Running, code: int, printed: Printed) -> None:
         self.connection = connection
         self.running = running
         self.code = code
-        self.stdout = stdout
+        self.printed = printed
         self.idle_since = time.monotonic()
         self.wall_us = int((self.idle_since - connection.started) * 1e6)
         self.missing: list[PathId] = []
@@ -58,7 +59,7 @@ class Supervisor:
         self._dirty = False
         self._committed = time.monotonic()
         self._pause_s = _COMMIT_EVERY_S
-        self._unread = (_identity(1), _identity(os.devnull))
+        self._unread = (_identity(1), _identity(2), _identity(os.devnull))
         engine.evaluation.interrupted = lambda: bool(self.signals or self._severed)
 
     @property
@@ -123,7 +124,7 @@ class Supervisor:
         """What a step without its launcher did is known from the trace, that it ended well is not."""
         if running.number in self._evaluation.running:
             running.trace.lost = b"its launcher was killed"
-            self._engine.ending.done(running, 137, 0, b"", False)
+            self._engine.ending.done(running, 137, 0)
             self._dirty = True
 
     def _hung_up(self, connection: Connection) -> None:
@@ -147,14 +148,22 @@ class Supervisor:
     def _told(self, kind: int, payload: bytes) -> None:
         """Something that only has to be known."""
         if kind == protocol.MAKE:
-            number, out = protocol.make(payload)
-            self._engine.intake.make_started(number, captured=any(out) and out not in self._unread)
+            number, out, err = protocol.make(payload)
+            self._engine.intake.make_started(number, self._read_by_somebody(out, err))
         elif kind == protocol.BEFORE:
             self._engine.intake.about_to_change(*protocol.path(payload))
         elif kind == protocol.NORULE:
             self._engine.no_rule(protocol.path(payload)[1])
         else:
             raise NotUnderstood("kind")
+
+    def _read_by_somebody(self, out: list[int], err: list[int]) -> int:
+        """What is read of what a make prints to files of these identities: what doesn't go where ours goes."""
+        if not any(out) or out in self._unread:
+            return ERR if any(err) and err not in self._unread else 0
+        if out == err:
+            return ONE
+        return OUT | (ERR if any(err) and err not in self._unread else 0)
 
     def _ask(self, connection: Connection, asked: protocol.Ask) -> None:
         if connection.running is not None:
@@ -168,9 +177,10 @@ class Supervisor:
         if isinstance(answer, Running) and answer.first:
             self._first(answer.first, connection, answer)
         elif isinstance(answer, Result):
-            aloud = asked.kind == RECIPE and self._engine.is_read(asked.parent)
-            out = answer.stdout if aloud or asked.kind != RECIPE else b""
-            connection.tell(protocol.skip(answer.code, out, aloud))
+            read = self._engine.read_of(asked.parent) if asked.kind == RECIPE else OUT
+            out = answer.stdout if read & (OUT | ONE) else b""
+            err = answer.stderr if read & ERR else b""
+            connection.tell(protocol.skip(answer.code, out, err, asked.kind == RECIPE and bool(read & (OUT | ONE))))
         else:
             self._start(connection, answer)
 
@@ -185,7 +195,9 @@ class Supervisor:
     def _start(self, connection: Connection, running: Running) -> None:
         connection.running = running
         connection.started = running.started = time.monotonic()
-        flags = (trace.TIMES if running.times else 0) | (trace.KEEP if running.keeps else 0)
+        flags = trace.TIMES if running.times else 0
+        flags |= trace.KEEP if running.keeps & (OUT | ONE) else 0
+        flags |= trace.KEEP_ERR if running.keeps & (ERR | ONE) else 0
         connection.tell(protocol.run(running.number, flags))
 
     def _done(self, connection: Connection, done: protocol.Done) -> None:
@@ -193,7 +205,7 @@ class Supervisor:
         if running is None:
             raise NotUnderstood("done")
         running.cpu_us, running.peak_kb = done.cpu_us, done.peak_kb
-        ended = _Ended(connection, running, done.code, done.stdout)
+        ended = _Ended(connection, running, done.code, done.printed)
         if done.code and not self.signals and running.then is None and not running.retried:
             ended.missing = self._engine.ending.looked_too_soon(running)
             if ended.missing:
@@ -204,9 +216,8 @@ class Supervisor:
     def _over_well(self, ended: _Ended) -> None:
         """A step has ended, whatever its status, and its launcher goes."""
         running, connection = ended.running, ended.connection
-        truncated = len(ended.stdout) > protocol.CAPTURE_MAX
-        out = b"" if truncated else ended.stdout
-        self._engine.ending.done(running, ended.code, ended.wall_us, out, truncated)
+        truncated = max(len(ended.printed.out), len(ended.printed.err)) > protocol.CAPTURE_MAX
+        self._engine.ending.done(running, ended.code, ended.wall_us, ended.printed, truncated)
         connection.acknowledge()
         connection.running = None
         self._dirty = True

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from hashmake.model.letters import BEGUN
 
-VERSION = 10
+VERSION = 11
 MAGIC = 0x52544D48
 FIRST = 65536  # bytes that a new one has
 HEADER = struct.Struct("<IIQQIII20x")
-LOST, TIMES, KEEP = 1, 2, 8
+LOST, TIMES, KEEP, KEEP_ERR = 1, 2, 8, 16
 
 
 class TraceFile:

@@ -211,7 +211,8 @@ class _Copy:
     def _result(self, old: Result) -> None:
         new = Result(old.key, old.kind, self._path(old.cwd), old.argv)
         new.id, new.flags, new.code, new.steps = old.id, old.flags, old.code, old.steps
-        new.wall_us, new.build, new.stdout, new.why = old.wall_us, old.build, old.stdout, old.why
+        new.wall_us, new.build, new.why = old.wall_us, old.build, old.why
+        new.stdout, new.stderr, new.kept = old.stdout, old.stderr, old.kept
         new.env = self._environment(old.env)
         new.full_env = self.new.env_blocks.number(self._old.env_blocks.all[old.full_env])
         new.facts = array("I", sorted(map(self._fact, old.facts)))

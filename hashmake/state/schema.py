@@ -1,6 +1,6 @@
 """What is in the database: docs/database.md is generated from this text."""
 
-VERSION = 5
+VERSION = 6
 
 SCHEMA = """\
 One LMDB environment per output directory, `.hashmake/db/`. Keys are a table letter followed by what is said below.

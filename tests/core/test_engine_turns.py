@@ -345,7 +345,7 @@ class Recipe(World):
                 for each in [*answer.first, answer]:
                     self.ran.append(each.argv[3].decode())
                     if each.argv == SAY:
-                        self.engine.ending.done(each, 0, 1, b"", False)
+                        self.engine.ending.done(each, 0, 1)
                     else:
                         self._run(steps[0], each)
         return 0

@@ -168,21 +168,27 @@ def test_a_question_comes_out_as_it_went_in(
     ("status", "code"), [(0, 0), (1 << 8, 1), (255 << 8, 255), (9, 137), (15, 143), (11 | 0x80, 139)]
 )
 def test_a_wait_status_is_an_exit_code_as_a_shell_tells_it(status: int, code: int) -> None:
-    done = protocol.done(struct.pack("<IQQ", status, 5, 6) + b"out")
-    assert done == (code, 5, 6, b"out")
+    done = protocol.done(struct.pack("<IQQBI", status, 5, 6, 3, 4) + b"outserr")
+    assert done[:3] == (code, 5, 6)
+    assert (done.printed.out, done.printed.err, done.printed.kept) == (b"outs", b"err", 3)
+
+
+def test_what_was_printed_is_as_long_as_it_is_said_to_be() -> None:
+    with pytest.raises(NotUnderstood):
+        protocol.done(struct.pack("<IQQBI", 0, 5, 6, 1, 4) + b"out")
 
 
 @pytest.mark.parametrize("status", [0x7F, 0x137F, 0x10000, 0xFFFFFFFF])
 def test_a_step_that_was_only_stopped_has_not_ended(status: int) -> None:
     with pytest.raises(NotUnderstood):
-        protocol.done(struct.pack("<IQQ", status, 0, 0))
+        protocol.done(struct.pack("<IQQBI", status, 0, 0, 0, 0))
 
 
 @SOME
 @given(NUMBER)
 def test_no_status_is_taken_for_a_good_end_but_zero(status: int) -> None:
     try:
-        done = protocol.done(struct.pack("<IQQ", status, 0, 0))
+        done = protocol.done(struct.pack("<IQQBI", status, 0, 0, 0, 0))
     except NotUnderstood:
         return
     assert 0 <= done.code <= 255
@@ -193,7 +199,7 @@ def test_no_status_is_taken_for_a_good_end_but_zero(status: int) -> None:
 
 
 def test_a_make_tells_its_step_and_what_it_prints_to() -> None:
-    assert protocol.make(struct.pack("<QQQ", 7, 1, 2)) == (7, [1, 2])
+    assert protocol.make(struct.pack("<QQQQQ", 7, 1, 2, 3, 4)) == (7, [1, 2], [3, 4])
 
 
 @SOME
@@ -203,7 +209,7 @@ def test_a_path_comes_with_the_number_of_its_step(step: int, name: bytes) -> Non
 
 
 @pytest.mark.parametrize(
-    ("read", "size"), [(protocol.ask, 26), (protocol.done, 20), (protocol.make, 24), (protocol.path, 4)]
+    ("read", "size"), [(protocol.ask, 26), (protocol.done, 25), (protocol.make, 40), (protocol.path, 4)]
 )
 def test_what_is_shorter_than_its_head_is_not_understood(read: object, size: int) -> None:
     assert callable(read)
@@ -216,14 +222,15 @@ def test_what_is_shorter_than_its_head_is_not_understood(read: object, size: int
 
 
 @SOME
-@given(st.integers(0, 255), st.binary(max_size=40), st.booleans())
-def test_the_answer_for_a_current_step_tells_status_and_output(code: int, out: bytes, aloud: bool) -> None:
-    found = protocol.first(protocol.skip(code, out, aloud))
+@given(st.integers(0, 255), st.binary(max_size=40), st.binary(max_size=40), st.booleans())
+def test_the_answer_for_a_current_step_tells_status_and_output(code: int, out: bytes, err: bytes, aloud: bool) -> None:
+    found = protocol.first(protocol.skip(code, out, err, aloud))
     assert found is not None
     kind, payload, rest = found
     assert (kind, rest) == (protocol.SKIP, b"")
     assert struct.unpack_from("<i", payload)[0] == code + (0x100 if aloud else 0)
-    assert payload[4:] == out
+    assert struct.unpack_from("<I", payload, 4)[0] == len(out)
+    assert payload[8:] == out + err
 
 
 @SOME

@@ -26,6 +26,7 @@ from hashmake.model import digest, letters
 from hashmake.model.identity import key_of
 from hashmake.model.kinds import READ
 from hashmake.model.plugin import AnyProject
+from hashmake.model.printed import Printed
 from hashmake.model.recording import Recording
 from hashmake.model.result import COMPOSITE, RECIPE, ROOT, Result
 from hashmake.model.tables import NO_VALUE, PathId, ValueId
@@ -161,7 +162,7 @@ class World:
         root = self.engine.starter.start(ROOT, b"root".ljust(16), CWD, [b"make"], environment, None)
         self.code = self._make(root, [s for s in self.root.below if not steps or s.name in steps])
         self._bring_back_all()
-        result = self.engine.ending.done(root, self.code, 0, b"", False)
+        result = self.engine.ending.done(root, self.code, 0)
         self.engine.unsaved.settle()
         recording.seq = tree.seq
         if not self.code and not evaluation.restart:
@@ -224,7 +225,7 @@ class World:
         """A make process in a running step goes through its steps; its status."""
         process = Process(self, running)
         process.say(letters.MAKE, b"/bin/make")
-        self.engine.intake.make_started(running.number, captured=False)
+        self.engine.intake.make_started(running.number, captured=0)
         process.read((self._step_of(running) or self.root).makefile)
         code = 0
         for step in steps:
@@ -271,7 +272,7 @@ class World:
         return self._end(step, running, code, out if step.kind != RECIPE else "")
 
     def _end(self, step: Step, running: Running, code: int, out: str = "") -> int:
-        result = self.engine.ending.done(running, code, 1, out.encode(), False)
+        result = self.engine.ending.done(running, code, 1, Printed(out.encode()))
         self.answers[step.name] = result.stdout
         reason = running.reason
         assert reason is not None

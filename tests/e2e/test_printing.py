@@ -52,6 +52,26 @@ def test_what_a_captured_make_prints_is_kept_with_its_steps(project: Project) ->
         project.check(project.rebuild())
 
 
+@pytest.mark.parametrize(
+    "streams",
+    ["> log", "2> log", "> log 2> errors", "2> errors | cat > log", "2>&1 > log | cat > errors", ">> log 2>> log"],
+)
+def test_each_stream_that_somebody_reads_is_kept(project: Project, streams: str) -> None:
+    """Standard error alone was repeated by nobody; with its own reader it came out with standard output."""
+    project.write("Makefile", LOGGED.replace("> log 2>&1", streams).format(options="-s"))
+    project.write("inner.mk", INNER)
+    project.write("in", "1\n")
+    project.write("other", "1\n")
+    project.check(project.rebuild())
+    project.edit("in", "1", "2")
+    project.check(project.rebuild())
+    assert "cp other both" not in "".join(step["command"] for step in project.log()["ran"])
+    project.edit("other", "1", "2")
+    project.check(project.rebuild())
+    project.write("Makefile", LOGGED.format(options="-s"))
+    project.check(project.rebuild(), extra=("errors",))
+
+
 def test_a_script_that_is_still_writing_while_it_calls_make_is_seen_to_the_end(project: Project) -> None:
     """`sh script > out`: out was taken as it was when make came up in the script."""
     project.write("Makefile", "all: out\nout: script in\n\tsh script > out\nname:\n\t@echo name\n.PHONY: name\n")

@@ -86,6 +86,38 @@ def test_sources_that_become_generated_are_made(project: Project) -> None:
     project.check(project.rebuild(), runs=1)
 
 
+INCLUDES = "include one.mk two.mk\nall: out\nout: prog.c\n\tcat prog.c > out; echo $(ONE) $(TWO) >> out\n"
+
+
+def test_an_included_makefile_that_is_committed_becomes_a_source(project: Project) -> None:
+    """Nothing of the vain attempt is shown: make names the missing file before it says that there is no rule."""
+    project.write("Makefile", INCLUDES + "%.mk: gen\n\tsh gen $* > $@\n")
+    project.write("gen", "echo ONE = 1; echo TWO = 2\n")
+    project.write("prog.c", "prog\n")
+    project.check(project.build(), runs=1)
+    for name in ("one.mk", "two.mk"):
+        project.write(name, "ONE = 1\nTWO = written\n")
+    project.write("Makefile", INCLUDES)
+    built = project.rebuild()
+    assert "No such file" not in built.out + built.err
+    assert "***" not in built.out + built.err
+    project.check(built, runs=1)
+
+
+def test_an_included_makefile_whose_rule_fails_is_told_as_make_does(project: Project) -> None:
+    project.write("Makefile", INCLUDES + "%.mk: gen\n\tsh gen $@\n")
+    project.write("gen", "echo ONE = 1 > $1\n")
+    project.write("prog.c", "prog\n")
+    project.build()
+    project.write("gen", "exit 3\n")
+    failed = project.rebuild()
+    clean = project.clean_build(failed)
+    assert failed.status == clean.status == 2
+    ours = [line for line in failed.err.splitlines() if not line.startswith("hashmake:")]
+    assert ours == clean.err.splitlines()
+    assert any("one.mk: No such file or directory" in line for line in ours)
+
+
 def test_a_rule_that_is_really_missing_is_told_as_make_does(project: Project) -> None:
     """A product that is gone, rule and all, and one of another name."""
     generated(project)

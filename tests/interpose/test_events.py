@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hashmake.model import letters, result
+from hashmake.model import letters, printed, result
 from hashmake.run import protocol, trace, view
 
 from . import harness
@@ -77,10 +77,11 @@ def test_every_message_has_its_letter() -> None:
 
 # Of each decoder: its name for the constant, the constant, and how far it is shifted in an entry's value.
 DECODED: list[tuple[Any, str, str, int]] = [
-    *((trace, name, name, 0) for name in ("VERSION", "LOST", "TIMES", "KEEP")),
+    *((trace, name, name, 0) for name in ("VERSION", "LOST", "TIMES", "KEEP", "KEEP_ERR")),
     (trace, "MAGIC", "TRACE_MAGIC", 0),
     (trace, "FIRST", "TRACE_FIRST", 0),
     *((protocol, name, name, 0) for name in ("ALOUD", "CAPTURE_MAX")),
+    *((printed, name, f"KEPT_{name}", 0) for name in ("OUT", "ERR", "ONE")),
     *((view, name, name, 0) for name in ("VERSION", "TABLES", "TIME_BASE")),
     (view, "MAGIC", "VIEW_MAGIC", 0),
     *((view, name, f"VF_{name}", 0) for name in ("HIDE", "TIME", "GIVEN_UP")),
@@ -109,11 +110,13 @@ def test_every_state_and_every_flag_is_decoded() -> None:
     assert wanted <= {constant for module, _name, constant, _shift in DECODED if module is view}
     flags = {
         name
-        for name in re.findall(r"^#define HM_(\w+) [1248]u\b", HEADER, re.MULTILINE)
+        for name in re.findall(r"^#define HM_(\w+) (?:1|2|4|8|16)u\b", HEADER, re.MULTILINE)
         if name[:2] not in {"V_", "VF"}
     }
     assert flags - {"UNWRITTEN"} == {
-        constant for module, name, constant, _shift in DECODED if name in {"LOST", "TIMES", "KEEP"} and module is trace
+        constant
+        for module, name, constant, _shift in DECODED
+        if name in {"LOST", "TIMES", "KEEP", "KEEP_ERR"} and module is trace
     }
 
 
