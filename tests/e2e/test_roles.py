@@ -105,7 +105,7 @@ def test_an_included_makefile_that_is_committed_becomes_a_source(project: Projec
 
 
 def test_an_included_makefile_whose_rule_fails_is_told_as_make_does(project: Project) -> None:
-    project.write("Makefile", INCLUDES + "%.mk: gen\n\tsh gen $@\n")
+    project.write("Makefile", INCLUDES.replace("two.mk", "") + "one.mk: gen\n\tsh gen $@\n")
     project.write("gen", "echo ONE = 1 > $1\n")
     project.write("prog.c", "prog\n")
     project.build()
