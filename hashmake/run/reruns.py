@@ -66,9 +66,10 @@ class Reruns:
     def end(self) -> None:
         """Forget those that have ended; one whose launcher never asked did not run."""
         for number, (running, process) in list(self._started.items()):
-            if process.poll() is not None and number not in self._evaluation.running:
+            ended = process.poll() is not None  # once: a launcher whose step is over may go at any moment
+            if ended and number not in self._evaluation.running:
                 del self._started[number]
-            elif process.poll() is not None and not self._loop.serves(running):
+            elif ended and number in self._evaluation.running and not self._loop.serves(running):
                 del self._started[number]
                 self._evaluation.running.pop(number, None)
                 self._evaluation.restart = True
