@@ -15,6 +15,7 @@ from hashmake.null.check import Check
 from hashmake.progress.choice import for_build
 from hashmake.request import Request
 from hashmake.run import directory
+from hashmake.run.known import KnownRecords
 from hashmake.run.library import library_path, loadable
 from hashmake.run.supervisor import Supervisor
 from hashmake.state.nulllog import last_null
@@ -144,7 +145,8 @@ class Session:
         """Make's part: the engine, the exit status, whether it was interrupted (Ctrl-C), whether all was saved."""
         setting, preparation, recording = self._setting, self._preparation, self._setting.recording
         view = preparation.make_view(run_dir)
-        tree = Tree(recording.tables, setting.disk, recording.seq, view.made)
+        known = KnownRecords(os.fsencode(run_dir))
+        tree = Tree(recording.tables, setting.disk, recording.seq, view.made, known)
         preparation.own_up()
         preparation.learn_ages()
         preparation.hide(tree, view)
@@ -162,4 +164,5 @@ class Session:
         finally:
             supervisor.close()
             view.close()
+            known.close()
         return engine, code, supervisor.signals == 2, saved

@@ -131,6 +131,21 @@ struct hm_entry {
 #define HM_FIRST_SIGHT (1ull << 63)
 #define HM_TIME_UNKNOWN 600000000ull
 
+/* ---- known records -------------------------------------------------------------------------------------------------
+ * $HASHMAKE_RUN/known: what records of plain steps tell, as numbers of the supervisor's. An open-addressing table, linear
+ * probing, keyed by XXH64(record); the supervisor writes the number, then the key; a number of 0 is none (any more). When
+ * it takes one back it counts `generation` up. A larger table comes in the place of one that has become too small. */
+#define HM_KNOWN_MAGIC 0x4B574D48u
+struct hm_known {
+    uint32_t magic, version;
+    uint64_t capacity; /* a power of two */
+    uint64_t generation;
+};
+struct hm_known_entry {
+    uint64_t key, fact;
+};
+#define HM_SUMMARY_LEAST 8192 /* bytes of a trace that is worth a summary */
+
 /* ---- messages on the socket --------------------------------------------------------------------------------------
  * u32 length of what follows, u8 type, payload. Native byte order, packed. */
 #define HM_M_ASK 'Q'  /* launcher: u8 kind (HM_RECIPE|HM_SHELL), u32 parent step, u32 pid, u32 umask, u32 argc, u64 recipe,
@@ -142,7 +157,10 @@ struct hm_entry {
 #define HM_M_RUN 'G'  /* supervisor: u32 step number, u32 flags: HM_TIMES for its trace file, HM_KEEP, HM_KEEP_ERR */
                          /* after HM_M_DONE: once more, as another step */
 #define HM_M_DONE 'D' /* launcher: u32 wait status, u64 user+system us, u64 max RSS kB, u8 which streams are kept (below), u32 bytes
-                         of standard output, these, then those of standard error */
+                         of standard output, u32 of standard error, u32 facts, u64 generation of the known records, u64 tail
+                         of the trace; then these bytes, and where the tail is not 0 a summary of the trace up to there:
+                         the facts (u32) of known records about paths that the step has not written, and all other
+                         records, each of them that is no write once */
 #define HM_KEPT_OUT 1
 #define HM_KEPT_ERR 2
 #define HM_KEPT_ONE 4 /* both, as they came; they are one file */

@@ -5,7 +5,8 @@ what was seen before the step itself first wrote the path; what counts as output
 that was not there before and is not there after is a temporary, and is neither (design.md, rules 0 and 1).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
+from collections.abc import Set as AbstractSet
 from posixpath import dirname
 
 from hashmake.judge.account import Account
@@ -19,9 +20,25 @@ from hashmake.judge.writes import WRITE_LETTERS, Writes
 from hashmake.model import letters
 from hashmake.model.kinds import ABSENT, READ
 from hashmake.model.shelltext import variables_in
+from hashmake.model.summary import Summary
+from hashmake.model.tables import FactId
 from hashmake.model.variables import WHOLE
 
 _NO_RECORD = b"a record that can't be parsed"
+
+
+class _Seen:
+    """Records of a step, and those that are only known by what they tell."""
+
+    __slots__ = ("_known", "_records", "_told")
+
+    def __init__(self, records: Container[bytes], told: Container[object], known: Mapping[bytes, FactId]) -> None:
+        self._records = records
+        self._told = told
+        self._known = known
+
+    def __contains__(self, record: object) -> bool:
+        return record in self._records or self._known.get(record) in self._told  # type: ignore[call-overload]
 
 
 class Accountant:
@@ -32,14 +49,30 @@ class Accountant:
     ) -> None:
         temporaries: set[bytes] = set()  # came and went in this build
         self._tree = tree
+        self._disk = disk
         self._reads = Reads(tree, disk)
         self._listings = Listings(tree, own_directory, temporaries, in_flight)
         self._moves = Moves(tree, disk)
         self._writes = Writes(tree, disk, own_directory, temporaries)
         self._scripts = Scripts(disk)
 
-    def absorb(self, account: Account, records: list[bytes]) -> None:
-        """Take in records that came since the last call. For a plain step: all of them, once, at its end."""
+    def sum_of(self, account: Account, summary: Summary) -> bool:
+        """Take in what a launcher found at a plain step's end; False where only the whole trace will do.
+
+        It is what `absorb` would find in that trace now: nothing that it had looked up was taken back meanwhile.
+        """
+        if account.make or summary.generation != self._tree.generation:
+            return False
+        if any(self._disk.linked_file(r[1:]) for r in summary.records if r[:1] in WRITE_LETTERS):
+            return False  # it wrote by other names as well
+        self.absorb(account, summary.records, set(summary.facts))  # type: ignore[arg-type]  # NewType over int
+        return True
+
+    def absorb(self, account: Account, records: list[bytes], told: "AbstractSet[FactId]" = frozenset()) -> None:
+        """Take in records that came since the last call. For a plain step: all of them, once, at its end.
+
+        `told`: what records tell that are not among these.
+        """
         writes = [r for r in records if r[:1] in WRITE_LETTERS]
         if not all(r[1:2] == b"/" for r in writes):
             account.unseen = _NO_RECORD
@@ -52,17 +85,19 @@ class Accountant:
         unique.discard(b"")
         if touched:
             unique -= {k + p for p in touched for k in _ALL_PATH_KINDS}
+        known = self._tree.record_facts
         if account.make:
             slow = list(unique)
         else:
-            known = self._tree.record_facts
             slow = list(unique.difference(known))
             account.facts.update(map(known.__getitem__, unique.difference(slow)))
+        account.facts |= told
+        seen = _Seen(unique, told, known) if told else unique
         for record in slow:
-            self._one(account, record, unique)
+            self._one(account, record, seen)
         if touched:
             self._writes.take(account, records, writes, touched)
-        self._listings.close(account, unique)
+        self._listings.close(account, seen)
 
     def look_again(self, account: Account) -> None:
         """At the end of a step with a make in it: what it kept open for writing has grown since."""
@@ -70,7 +105,7 @@ class Accountant:
 
     # -- one record -----------------------------------------------------------------------------------------------
 
-    def _one(self, account: Account, record: bytes, unique: set[bytes]) -> None:
+    def _one(self, account: Account, record: bytes, unique: Container[bytes]) -> None:
         kind = record[:1]
         fact_kind = LOOK_KINDS.get(kind)
         special = _SPECIAL.get(kind)

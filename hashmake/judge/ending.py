@@ -53,7 +53,7 @@ class Ending:
     ) -> Result:
         """A step ended: its result, remembered. `truncated`: it printed more than is kept."""
         account = running.account
-        self._intake.absorb(running, running.trace.records(final=True), True)
+        self._intake.at_end(running)
         running.trace.close()
         self._unsaved.trace(running.trace)
         del self._evaluation.running[running.number]

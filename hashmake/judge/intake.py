@@ -34,12 +34,29 @@ class Intake:
                 running.account.make = True
             self.take_in(running)
 
+    def at_end(self, running: Running) -> None:
+        """A step has ended: all that it told since the last call."""
+        summary = running.summary
+        if (
+            summary is not None
+            and running.trace.confirm(summary.tail)
+            and self._accountant.sum_of(running.account, summary)
+        ):
+            self._settle(running)
+        else:
+            self.absorb(running, running.trace.records(final=True), True)
+
     def absorb(self, running: Running, records: list[bytes], final: bool) -> None:
         """Records that came since the last call."""
         account = running.account
         self._accountant.absorb(account, records)
         if final and account.make:
             self._accountant.look_again(account)
+        self._settle(running)
+
+    def _settle(self, running: Running) -> None:
+        """What has been written becomes a product of this goal; a composite's own writes are events in it."""
+        account = running.account
         if account.fresh:
             if account.make:
                 running.events.extend(account.fresh)

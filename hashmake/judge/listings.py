@@ -1,6 +1,6 @@
 """What a step saw of a directory's names: as they were when it started."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from posixpath import basename
 
 from hashmake.judge.account import Account
@@ -29,7 +29,7 @@ class Listings:
         self._temporaries = temporaries
         self._in_flight = in_flight
 
-    def close(self, account: Account, unique: set[bytes]) -> None:
+    def close(self, account: Account, unique: Container[bytes]) -> None:
         """A listing counts as the step saw it when it started: without what it, or a step beside it, was making."""
         if not account.lists:
             return

@@ -1,5 +1,6 @@
 """What a step looked at and read: facts about the tree as it was when the step started."""
 
+from collections.abc import Container
 from posixpath import basename, dirname, join
 
 from hashmake.judge.account import Account
@@ -25,7 +26,7 @@ class Reads:
             return not self._disk.is_directory(directory)
         return account.outs.get(pid, (self._tree.state.get(pid, NO_VALUE), 0))[0] == NO_VALUE
 
-    def absent(self, account: Account, record: bytes, unique: set[bytes]) -> None:
+    def absent(self, account: Account, record: bytes, unique: Container[bytes]) -> None:
         """It was looked for and was not there. `unique`: all records of the step."""
         path = record[1:]
         tree = self._tree
@@ -39,7 +40,7 @@ class Reads:
         fid = tree.tables.fact(ABSENT, pid, NO_VALUE)
         account.facts.add(fid)
         if tree.check(fid) and not account.make:
-            tree.record_facts[record] = fid
+            tree.learn(record, fid)
 
     def look(self, account: Account, record: bytes, kind: int) -> None:
         """It was there, and this much was seen of it."""
@@ -61,7 +62,7 @@ class Reads:
         fid = tree.fact_now(kind, pid)
         account.facts.add(fid)
         if links is None and not account.make:
-            tree.record_facts[record] = fid
+            tree.learn(record, fid)
 
     def _links(self, account: Account, path: bytes, pid: PathId) -> tuple[bytes, PathId] | None:
         """Where a path that is a link leads: each link is a fact of its own, the access belongs to the end."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hashmake.judge.reason import Reason
+    from hashmake.model.summary import Summary
 
 Write = tuple[PathId, ValueId, ValueId]  # path, version before, version after
 
@@ -58,6 +59,7 @@ class Running:
     captured  what makes in it print to something else than this build does: somebody will read that (model/printed.py)
     keeps   what it prints and has to be kept: make prints to such a place
     times   all its processes see logical times, not only make's
+    summary  of its trace, where its launcher made one
     started  when it began, by the monotonic clock, s; cpu_us and peak_kb: what it took (0: not known)
     then    for a step that runs only to bring a version back: what to do when it has ended
     makes   paths that it made the last time
@@ -86,6 +88,7 @@ class Running:
         "reason",
         "retried",
         "started",
+        "summary",
         "then",
         "times",
         "trace",
@@ -117,6 +120,7 @@ class Running:
         self.captured = self.keeps = 0
         self.times = self.retried = False
         self.started = 0.0
+        self.summary: Summary | None = None
         self.cpu_us = self.peak_kb = 0
         self.first: list[Running] = []
         self.makes: list[bytes] = []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Container
 from posixpath import dirname
 from typing import Protocol
 
-from hashmake.judge.world import Versions
+from hashmake.judge.world import Known, Versions
 from hashmake.model import digest
 from hashmake.model.kinds import ABSENT, ACCESS, EXISTS, LIST, LSTAT, NAME, NEVER, READ, as_seen
 from hashmake.model.tables import NO_VALUE, FactId, PathId, Tables, ValueId
@@ -36,13 +36,16 @@ class Tree:
     initial      paths still in the version with which they began, which no step of this build made
     ahead        paths of which the disk holds a later version
     foreign      products of other goals, as their steps left them: path -> version
+    record_facts what records of plain steps tell now; generation: how often one of these was taken back
     named        tables of which readers may depend on single entries (projector.py)
     assumed_new  paths of which no fact holds: whoever read them is asked to run (make -W)
     rewritten    paths that steps which ran in this build wrote
     uncovered    directories that this goal's steps make, there before that because something visible lies in them
     """
 
-    def __init__(self, tables: Tables, disk: Versions, seq: int = 0, watcher: Watcher | None = None) -> None:
+    def __init__(
+        self, tables: Tables, disk: Versions, seq: int = 0, watcher: Watcher | None = None, known: Known | None = None
+    ) -> None:
         self.tables = tables
         self.disk = disk
         self.seq = seq
@@ -58,9 +61,11 @@ class Tree:
         self.holds: set[FactId] = set()
         self.fails: set[FactId] = set()
         self.record_facts: dict[bytes, FactId] = {}
+        self.generation = 0
         self.named: dict[PathId, TableLike] = {}
         self._listings: dict[PathId, bytes] = {}
         self._watcher = watcher
+        self._known = known
 
     # -- products -------------------------------------------------------------------------------------------------
 
@@ -154,11 +159,20 @@ class Tree:
         path = tables.paths[pid]
         facts = self.record_facts
         for kind in _RECORD_KINDS:
-            facts.pop(kind + path, None)
+            if facts.pop(kind + path, None) is not None:
+                self.generation += 1
+                if self._known is not None:
+                    self._known.forgot(kind + path)
         if existence:
             parent = tables.path_ids.get(dirname(path))
             if parent is not None and self._listings.pop(parent, None) is not None:
                 self._drop(tables.facts_on.get(parent))
+
+    def learn(self, record: bytes, fid: FactId) -> None:
+        """What a record of a plain step tells, until its path changes."""
+        self.record_facts[record] = fid
+        if self._known is not None:
+            self._known.learned(record, fid)
 
     def wrote(self, path: bytes) -> None:
         """Some process wrote path: what was known of the disk there is old."""

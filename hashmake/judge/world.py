@@ -50,6 +50,13 @@ class DiskLike(Versions, Moments, Places, Protocol):
     def make_empty(self, path: bytes) -> bool: ...  # noqa: D102
 
 
+class Known(Protocol):
+    """Is told what a record of a plain step tells now (run/known.py)."""
+
+    def learned(self, record: bytes, fact: int) -> None: ...  # noqa: D102
+    def forgot(self, record: bytes) -> None: ...  # noqa: D102
+
+
 class Trace(Protocol):
     """The trace of one step (run/trace.py)."""
 
@@ -57,6 +64,7 @@ class Trace(Protocol):
 
     def records(self, final: bool) -> list[bytes]: ...  # noqa: D102
     def so_far(self) -> list[bytes]: ...  # noqa: D102
+    def confirm(self, tail: int) -> bool: ...  # noqa: D102
     def remove(self) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
 

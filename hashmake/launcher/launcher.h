@@ -27,6 +27,16 @@ void make_trace(unsigned step, unsigned flags); /* where that fails the supervis
 void record(char kind, const char *a, const char *b, const char *c);
 void record_program(const char *path);
 void tell_unwritten(const char *parent); /* step */
+const char *trace_records(uint64_t *tail); /* all of it, up to the offset `tail`, to be read only; NULL: not worth while */
+
+/* ---- what the trace comes to (summary.c) ---- */
+struct summary {
+    uint64_t tail, generation;
+    uint32_t *facts, count;
+    char *text;
+    size_t length;
+};
+int summarize(struct summary *s); /* 0: the supervisor has to read the trace itself */
 
 /* ---- what the command prints (keep.c) ---- */
 void keep_begin(int kind, unsigned flags);

@@ -105,16 +105,29 @@ static void report(int status, const struct rusage *use)
         uint32_t status;
         uint64_t usec, rss;
         uint8_t kept;
-        uint32_t out;
-    } done = {0, HM_M_DONE, (uint32_t)status, 0, 0, 0, 0};
+        uint32_t out, err, facts;
+        uint64_t generation, tail;
+    } done = {.type = HM_M_DONE, .status = (uint32_t)status};
     done.usec = (uint64_t)(use->ru_utime.tv_sec + use->ru_stime.tv_sec) * 1000000u +
                 (uint64_t)(use->ru_utime.tv_usec + use->ru_stime.tv_usec);
     done.rss = (uint64_t)use->ru_maxrss;
-    struct iovec v[3] = {{&done, sizeof done}};
+    struct iovec v[5] = {{&done, sizeof done}};
     done.kept = (uint8_t)keep_texts(v + 1);
     done.out = (uint32_t)v[1].iov_len;
-    done.length = (uint32_t)(sizeof done - 4 + v[1].iov_len + v[2].iov_len);
-    put_all(v, 3);
+    done.err = (uint32_t)v[2].iov_len;
+    struct summary sum;
+    if (summarize(&sum)) {
+        done.facts = sum.count;
+        done.generation = sum.generation;
+        done.tail = sum.tail;
+        v[3] = (struct iovec){sum.facts, sum.count * sizeof *sum.facts};
+        v[4] = (struct iovec){sum.text, sum.length};
+    }
+    size_t length = sizeof done - 4;
+    for (int i = 1; i < 5; i++)
+        length += v[i].iov_len;
+    done.length = (uint32_t)length;
+    put_all(v, 5);
 }
 
 /* Runs the command once. Returns its wait status; `step` becomes the numbers of another run that is to follow, or 0. */

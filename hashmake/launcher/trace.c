@@ -12,6 +12,7 @@
 #include "../interpose/image.h"
 
 static struct hm_trace *trace;
+static int trace_fd = -1;
 
 void make_trace(unsigned step, unsigned flags)
 {
@@ -34,9 +35,13 @@ void make_trace(unsigned step, unsigned flags)
         return;
     }
     void *m = mmap(NULL, HM_TRACE_FIRST, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    if (m == MAP_FAILED)
+    if (m == MAP_FAILED) {
+        close(fd);
         return;
+    }
+    if (trace_fd >= 0)
+        close(trace_fd);
+    trace_fd = fd;
     trace = m;
     trace->version = HM_VERSION;
     trace->tail = sizeof *trace;
@@ -58,6 +63,18 @@ void record(char kind, const char *a, const char *b, const char *c)
     memcpy(p, a, la);
     memcpy(p + la, b, lb);
     memcpy(p + la + lb, c, lc);
+}
+
+const char *trace_records(uint64_t *tail)
+{
+    if (!trace)
+        return NULL;
+    *tail = __atomic_load_n(&trace->tail, __ATOMIC_ACQUIRE);
+    struct stat st;
+    if (trace->flags & HM_LOST || *tail < HM_SUMMARY_LEAST || fstat(trace_fd, &st) || (uint64_t)st.st_size < *tail)
+        return NULL;
+    void *all = mmap(NULL, *tail, PROT_READ, MAP_SHARED, trace_fd, 0);
+    return all == MAP_FAILED ? NULL : (const char *)all + sizeof *trace;
 }
 
 /* The launcher's own exec is not interposed: it records the program, and says when it can't be followed. */

@@ -1,15 +1,18 @@
 """What launchers, makes and the supervisor say to each other: bytes to values and back (events.h). Pure."""
 
 import struct
+from array import array
 from typing import NamedTuple
 
 from hashmake.errors import NotUnderstood
 from hashmake.model.printed import Printed
+from hashmake.model.summary import Summary
 
 ASK, SKIP, RUN, DONE, ACK, MAKE, WANT, NORULE, BEFORE = b"QSGDAMWNB"
 RECIPE, SHELL = b"RF"
 ASK_HEAD = struct.Struct("<BIIIIQB")  # kind, parent, pid, umask, argc, recipe, whether a later line of it
-DONE_HEAD = struct.Struct("<IQQBI")  # wait status, user+system us, max RSS kB, what is kept, how much of it is out
+# wait status, user+system us, max RSS kB, what is kept, bytes of standard output and error, facts, generation, tail
+DONE_HEAD = struct.Struct("<IQQBIIIQQ")
 MAKE_HEAD = struct.Struct("<QQQQQ")  # step, device and inode of standard output and of standard error
 NUMBER = struct.Struct("<I")
 CAPTURE_MAX = 4 << 20
@@ -39,12 +42,16 @@ class Ask(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A launcher's command has ended: status (128 + signal if it was killed), CPU time, memory, what it printed."""
+    """A launcher's command has ended: status (128 + signal if it was killed), CPU time, memory, what it printed.
+
+    summary  of its trace; None: it has to be read
+    """
 
     code: int
     cpu_us: int
     peak_kb: int
     printed: Printed
+    summary: Summary | None
 
 
 def first(buffer: bytes) -> tuple[int, bytes, bytes] | None:
@@ -73,12 +80,21 @@ def ask(payload: bytes) -> Ask:
 
 def done(payload: bytes) -> Done:
     """Of DONE. Raises NotUnderstood."""
-    status, cpu_us, peak_kb, kept, length = _head(DONE_HEAD, payload)
-    texts = payload[DONE_HEAD.size :]
+    status, cpu_us, peak_kb, kept, out, err, count, generation, tail = _head(DONE_HEAD, payload)
     signal = status & 0x7F
-    if status > 0xFFFF or signal == 0x7F or length > len(texts):  # stopped, not ended
+    if status > 0xFFFF or signal == 0x7F:  # stopped, not ended
         raise NotUnderstood("done")
-    return Done(128 + signal if signal else status >> 8, cpu_us, peak_kb, Printed(texts[:length], texts[length:], kept))
+    printed, end = DONE_HEAD.size, DONE_HEAD.size + out + err
+    if end + 4 * count > len(payload):
+        raise NotUnderstood("done")
+    summary = None
+    if tail:
+        records = payload[end + 4 * count :].split(b"\0")
+        if records.pop():
+            raise NotUnderstood("summary")
+        summary = Summary(array("I", payload[end : end + 4 * count]), records, generation, tail)
+    texts = Printed(payload[printed : printed + out], payload[printed + out : end], kept)
+    return Done(128 + signal if signal else status >> 8, cpu_us, peak_kb, texts, summary)
 
 
 def make(payload: bytes) -> tuple[int, list[int], list[int]]:

@@ -204,7 +204,7 @@ class Supervisor:
         running = connection.running
         if running is None:
             raise NotUnderstood("done")
-        running.cpu_us, running.peak_kb = done.cpu_us, done.peak_kb
+        running.cpu_us, running.peak_kb, running.summary = done.cpu_us, done.peak_kb, done.summary
         ended = _Ended(connection, running, done.code, done.printed)
         if done.code and not self.signals and running.then is None and not running.retried:
             ended.missing = self._engine.ending.looked_too_soon(running)

@@ -30,7 +30,7 @@ _FLAGS_AT = 40
 
 
 def path_hash(path: bytes) -> int:
-    """XXH64 of a path; 0 stands for a free slot, so it is 1."""
+    """XXH64 of a path, or of a record; 0 stands for a free slot, so it is 1."""
     return xxhash.xxh64_intdigest(path) or 1
 
 

@@ -168,27 +168,39 @@ def test_a_question_comes_out_as_it_went_in(
     ("status", "code"), [(0, 0), (1 << 8, 1), (255 << 8, 255), (9, 137), (15, 143), (11 | 0x80, 139)]
 )
 def test_a_wait_status_is_an_exit_code_as_a_shell_tells_it(status: int, code: int) -> None:
-    done = protocol.done(struct.pack("<IQQBI", status, 5, 6, 3, 4) + b"outserr")
+    done = protocol.done(struct.pack("<IQQBIIIQQ", status, 5, 6, 3, 4, 3, 0, 0, 0) + b"outserr")
     assert done[:3] == (code, 5, 6)
     assert (done.printed.out, done.printed.err, done.printed.kept) == (b"outs", b"err", 3)
+    assert done.summary is None
 
 
 def test_what_was_printed_is_as_long_as_it_is_said_to_be() -> None:
+    for out, err, facts in ((4, 0, 0), (0, 4, 0), (1, 3, 0), (0, 0, 1), (2**32 - 1,) * 3):
+        with pytest.raises(NotUnderstood):
+            protocol.done(struct.pack("<IQQBIIIQQ", 0, 5, 6, 1, out, err, facts, 0, 9) + b"out")
+
+
+def test_a_summary_is_facts_and_what_is_left_of_the_records() -> None:
+    head = struct.pack("<IQQBIIIQQ", 0, 5, 6, 1, 1, 0, 2, 3, 4000)
+    summary = protocol.done(head + b"o" + struct.pack("<II", 7, 8) + b"r/a\0w/b\0").summary
+    assert summary is not None
+    assert (list(summary.facts), summary.records) == ([7, 8], [b"r/a", b"w/b"])
+    assert (summary.generation, summary.tail) == (3, 4000)
     with pytest.raises(NotUnderstood):
-        protocol.done(struct.pack("<IQQBI", 0, 5, 6, 1, 4) + b"out")
+        protocol.done(head + b"o" + struct.pack("<II", 7, 8) + b"r/a\0w/b")
 
 
 @pytest.mark.parametrize("status", [0x7F, 0x137F, 0x10000, 0xFFFFFFFF])
 def test_a_step_that_was_only_stopped_has_not_ended(status: int) -> None:
     with pytest.raises(NotUnderstood):
-        protocol.done(struct.pack("<IQQBI", status, 0, 0, 0, 0))
+        protocol.done(struct.pack("<IQQBIIIQQ", status, 0, 0, 0, 0, 0, 0, 0, 0))
 
 
 @SOME
 @given(NUMBER)
 def test_no_status_is_taken_for_a_good_end_but_zero(status: int) -> None:
     try:
-        done = protocol.done(struct.pack("<IQQBI", status, 0, 0, 0, 0))
+        done = protocol.done(struct.pack("<IQQBIIIQQ", status, 0, 0, 0, 0, 0, 0, 0, 0))
     except NotUnderstood:
         return
     assert 0 <= done.code <= 255
@@ -209,7 +221,7 @@ def test_a_path_comes_with_the_number_of_its_step(step: int, name: bytes) -> Non
 
 
 @pytest.mark.parametrize(
-    ("read", "size"), [(protocol.ask, 26), (protocol.done, 25), (protocol.make, 40), (protocol.path, 4)]
+    ("read", "size"), [(protocol.ask, 26), (protocol.done, 49), (protocol.make, 40), (protocol.path, 4)]
 )
 def test_what_is_shorter_than_its_head_is_not_understood(read: object, size: int) -> None:
     assert callable(read)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hashmake.model import letters, printed, result
-from hashmake.run import protocol, trace, view
+from hashmake.run import known, protocol, trace, view
 
 from . import harness
 
@@ -79,6 +79,7 @@ def test_every_message_has_its_letter() -> None:
 DECODED: list[tuple[Any, str, str, int]] = [
     *((trace, name, name, 0) for name in ("VERSION", "LOST", "TIMES", "KEEP", "KEEP_ERR")),
     (trace, "MAGIC", "TRACE_MAGIC", 0),
+    (known, "MAGIC", "KNOWN_MAGIC", 0),
     (trace, "FIRST", "TRACE_FIRST", 0),
     *((protocol, name, name, 0) for name in ("ALOUD", "CAPTURE_MAX")),
     *((printed, name, f"KEPT_{name}", 0) for name in ("OUT", "ERR", "ONE")),
@@ -126,6 +127,7 @@ def test_every_state_and_every_flag_is_decoded() -> None:
         (trace.HEADER, "hm_trace"),
         (harness.TRACE_HEADER, "hm_trace"),
         (view.HEADER, "hm_view"),
+        (known.HEADER, "hm_known"),
         (harness.VIEW_HEADER, "hm_view"),
     ],
 )
