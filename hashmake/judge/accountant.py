@@ -7,7 +7,6 @@ that was not there before and is not there after is a temporary, and is neither 
 
 from collections.abc import Callable, Container, Mapping
 from collections.abc import Set as AbstractSet
-from posixpath import dirname
 
 from hashmake.judge.account import Account
 from hashmake.judge.listings import Listings
@@ -107,16 +106,14 @@ class Accountant:
 
     def _one(self, account: Account, record: bytes, unique: Container[bytes]) -> None:
         kind = record[:1]
-        fact_kind = LOOK_KINDS.get(kind)
-        special = _SPECIAL.get(kind)
-        if kind in _PATH_LETTERS and record[1:2] != b"/":
+        if record[1:2] != b"/" and kind in _PATH_LETTERS:
             account.unseen = account.unseen or _NO_RECORD
-        elif fact_kind == ABSENT:
+        elif (special := _SPECIAL.get(kind)) is not None:
+            special(self, account, record[1:])
+        elif (fact_kind := LOOK_KINDS.get(kind)) == ABSENT:
             self._reads.absent(account, record, unique)
         elif fact_kind is not None:
             self._reads.look(account, record, fact_kind)
-        elif special is not None:
-            special(self, account, record[1:])
         elif kind not in (letters.BEGUN, letters.OVER):
             account.unseen = account.unseen or _NO_RECORD
 
@@ -124,7 +121,7 @@ class Accountant:
         account.lists.setdefault(path, [])
 
     def _entry(self, account: Account, path: bytes) -> None:
-        account.lists.setdefault(dirname(path), []).append(path)
+        account.lists.setdefault(path.rpartition(b"/")[0] or b"/", []).append(path)
 
     def _listed(self, account: Account, path: bytes) -> None:
         account.lists.setdefault(path, []).append(b"")

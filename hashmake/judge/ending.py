@@ -70,7 +70,6 @@ class Ending:
             result.flags |= FAILED
         self._project(running)
         if account.make:
-            self._unsaved.settle()  # what a step below learns too late must not be missing from the whole
             self._unseen_products(running)
             aggregate(result, running.events, account, self._evaluation.tree, self._evaluation.disk)
         else:

@@ -19,7 +19,8 @@ class Lookups:
         self._tree = tree
         self._disk = disk
         self._directories: dict[bytes, list[bytes]] = {}
-        self._known: dict[bytes, tuple[set[int], dict[int, bytes]]] = {}
+        # By PATH: how many paths and facts have been looked at; names by paths, and by facts.
+        self._known: dict[bytes, tuple[int, int, dict[int, bytes], dict[FactId, bytes]]] = {}
 
     def directories(self, path: bytes) -> list[bytes]:
         """The directories that a value of PATH names, as the interposer tells places: without links."""
@@ -31,18 +32,28 @@ class Lookups:
 
     def searched(self, facts: Iterable[int], path: bytes) -> list[bytes]:
         """Names of all that was looked at in one of the directories: each may have been searched for."""
-        seen, names = self._known.setdefault(path, (set(), {}))
+        names = self._names(path)
+        return sorted({names[FactId(fid)] for fid in set(facts).intersection(names)})
+
+    def _names(self, path: bytes) -> dict[FactId, bytes]:
+        """All facts about paths in one of the directories, and the last names of these."""
         tables = self._tree.tables
-        facts = set(facts)
-        new = facts - seen
-        if new:
-            seen |= new
-            prefixes = {directory.rstrip(b"/") for directory in self.directories(path)}
-            for fid in new:
-                directory, _, name = tables.paths[tables.fact_path[fid]].rpartition(b"/")
-                if directory in prefixes:
-                    names[fid] = name
-        return sorted({names[fid] for fid in facts & names.keys()})
+        looked_paths, looked_facts, pids, names = self._known.get(path, (0, 0, {}, {}))
+        paths, fact_path = tables.paths, tables.fact_path
+        if looked_paths < len(paths):
+            prefixes = {directory.rstrip(b"/") + b"/" for directory in self.directories(path)}
+            below = tuple(prefixes)
+            for number in range(looked_paths, len(paths)):
+                if paths[number].startswith(below):
+                    directory, slash, name = paths[number].rpartition(b"/")
+                    if directory + slash in prefixes:
+                        pids[number] = name
+        if looked_facts < len(fact_path):
+            for fid, pid in enumerate(fact_path[looked_facts:], looked_facts):
+                if pid in pids:
+                    names[FactId(fid)] = pids[pid]
+            self._known[path] = (len(paths), len(fact_path), pids, names)
+        return names
 
     def agree(self, names: list[bytes], one: bytes, other: bytes) -> bool:
         """Whether each name leads to the same file along two values of PATH, or along none."""

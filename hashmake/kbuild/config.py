@@ -8,6 +8,7 @@ sed are believed where their pattern names one option from its first letter to t
 """
 
 import re
+from collections.abc import Iterator
 
 from hashmake.kbuild.option import Names, option_text
 from hashmake.model.plugin import StepLike
@@ -18,11 +19,17 @@ _C, _MAKE = b"c", b"m"
 # Macros of include/linux/kconfig.h; all that they put to a name is _MODULE.
 _ASKS = frozenset(b"defined IS_ENABLED IS_BUILTIN IS_MODULE IS_REACHABLE __is_defined if while return sizeof".split())
 
-_WORD = re.compile(rb"(?<![A-Za-z0-9_])CONFIG(?:_[A-Za-z0-9_]*)?(?![A-Za-z0-9_])")
+_WORD = re.compile(rb"CONFIG(?:_[A-Za-z0-9_]*)?(?![A-Za-z0-9_])")
+_WORD_LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 _PASTED = re.compile(rb"\s*##|\\\r?\n")
 _CALLED = re.compile(rb"([A-Za-z_]\w*)\s*\(\s*\Z")
 _WHOLE_MACRO = re.compile(rb"\A[ \t]*#[ \t]*define[ \t]+\w+(?:\([^)\n]*\))?[ \t]+\(?[ \t]*\Z")
 _COMMENT = re.compile(rb"/\*.*?\*/|//[^\n]*", re.DOTALL)
+
+
+def _words(data: bytes) -> Iterator[re.Match[bytes]]:
+    """Where CONFIG or a name that begins with CONFIG_ stands. A look behind in the pattern is slow: tried everywhere."""
+    return (m for m in _WORD.finditer(data) if not m.start() or data[m.start() - 1] not in _WORD_LETTERS)
 
 
 def _in_c(data: bytes) -> frozenset[bytes]:
@@ -31,7 +38,7 @@ def _in_c(data: bytes) -> frozenset[bytes]:
         return frozenset()
     found = set()
     bare = False
-    for match in _WORD.finditer(data):
+    for match in _words(data):
         name = match[0]
         if name in (b"CONFIG", b"CONFIG_"):
             bare = True
@@ -42,7 +49,7 @@ def _in_c(data: bytes) -> frozenset[bytes]:
     if bare:
         # Common in comments ("all CONFIG_* options"), where it means nothing.
         text = _COMMENT.sub(b" ", data)
-        if any(m[0] in (b"CONFIG", b"CONFIG_") and _makes_a_name(text, m) for m in _WORD.finditer(text)):
+        if any(m[0] in (b"CONFIG", b"CONFIG_") and _makes_a_name(text, m) for m in _words(text)):
             found.add(_ALL)
     return frozenset(found)
 
@@ -64,7 +71,6 @@ def _makes_a_name(text: bytes, match: re.Match[bytes]) -> bool:
 
 
 _REFERENCE = re.compile(rb"\$[({]\Z")
-_MAKE_WORD = re.compile(rb"(?<![A-Za-z0-9_])CONFIG_?(?![A-Za-z0-9_])|(?<![A-Za-z0-9_])CONFIG_[A-Za-z0-9_]+")
 _CONDITION = re.compile(rb"\A\s*(?:else\s+)?ifn?def\s+\Z")
 
 
@@ -73,7 +79,7 @@ def _in_make(data: bytes) -> frozenset[bytes]:
     found = set()
     if b".VARIABLES" in data:
         found.add(_ALL)  # all names that there are
-    for match in _MAKE_WORD.finditer(data):
+    for match in _words(data):
         name, after = match[0], data[match.end() : match.end() + 1]
         if after in (b"$", b"%") or data[match.end() : match.end() + 2] == b"\\\n":
             found.add(name + b"*")
