@@ -28,7 +28,7 @@ _COMMENT = re.compile(rb"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
 
 def _words(data: bytes) -> Iterator[re.Match[bytes]]:
-    """Where CONFIG or a name that begins with CONFIG_ stands. A look behind in the pattern is slow: tried everywhere."""
+    """Where CONFIG or a name that begins so stands. A look behind in the pattern would be tried everywhere: slow."""
     return (m for m in _WORD.finditer(data) if not m.start() or data[m.start() - 1] not in _WORD_LETTERS)
 
 
