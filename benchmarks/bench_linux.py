@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Linux tinyconfig: stock make and hashmake in the same run, after the same edits.
 
-    benchmarks/bench_linux.py SOURCE [--rows cold null touch edit comment few many] [--cold 2] [--repeat 3] [-j 2]
+    benchmarks/bench_linux.py SOURCE [--rows part cold null touch edit comment few many] [--cold 2] [--repeat 3] [-j 2]
 
 SOURCE is a kernel's source directory or tarball (Debian: /usr/src/linux-source-6.1.tar.xz); it is copied. Both tools
 build from the one copy into an output directory of their own, so each edit is made once and built twice.
 
+    part     kernel/, from an output directory with nothing but .config: short, so that there can be many pairs
     cold     everything, from an output directory with nothing but .config
     null     nothing changed
     touch    every source file touched
@@ -13,6 +14,8 @@ build from the one copy into an output directory of their own, so each edit is m
     comment  a comment added to kernel/fork.c
     few      a declaration added to the header whose number of users is nearest to five
     many     the same in include/linux/list.h
+
+A ratio is the middle of those of the pairs, each built one right after the other.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from dataclasses import dataclass, field
 import measure
 from measure import HASHMAKE, Usage, megabytes, spread
 
-ROWS = ("cold", "null", "touch", "edit", "comment", "few", "many")
+ROWS = ("part", "cold", "null", "touch", "edit", "comment", "few", "many")
 HEADER = re.compile(r"include/linux/[a-z0-9_]+\.h")
 TOOLS: dict[str, tuple[str, ...]] = {"make": ("make",), "hashmake": (*HASHMAKE, "build")}
 
@@ -57,12 +60,12 @@ class Bench:
         """Build once."""
         return measure.run([*TOOLS[tool], f"-j{self.jobs}", f"O={self.out(tool)}", *goals], self.source)
 
-    def cold(self, tool: str) -> Usage:
-        """Build everything, from an output directory with nothing but what tinyconfig makes."""
+    def cold(self, tool: str, *goals: str) -> Usage:
+        """Build all or these goals, from an output directory with nothing but what tinyconfig makes."""
         shutil.rmtree(self.out(tool), ignore_errors=True)
         os.mkdir(self.out(tool))
         self.build(tool, "tinyconfig")
-        return self.build(tool)
+        return self.build(tool, *goals)
 
     def append(self, name: str, text: str) -> None:
         """Add a line to a source file, another one each time."""
@@ -111,18 +114,28 @@ def prepare(source: str, work: str, jobs: int) -> Bench:
     return bench
 
 
+def from_nothing(bench: Bench, chosen: list[str], cold: int, repeat: int) -> dict[str, dict[str, list[Usage]]]:
+    """The rows that begin with nothing, tools in turn; each second pair in the other order: the first one warms up."""
+    found: dict[str, dict[str, list[Usage]]] = {row: {tool: [] for tool in TOOLS} for row in ("part", "cold")}
+    for row, goals, times in (("part", ["kernel/"], repeat), ("cold", [], cold)):
+        for number in range(times if row in chosen else 0):
+            for tool in reversed(TOOLS) if number % 2 else TOOLS:
+                found[row][tool].append(bench.cold(tool, *goals))
+    return found
+
+
 def measured(bench: Bench, chosen: list[str], cold: int, repeat: int) -> dict[str, dict[str, list[Usage]]]:
-    """Build all rows with both tools, in turn; the second cold build in the other order, as the first one warms up."""
-    found: dict[str, dict[str, list[Usage]]] = {"cold": {tool: [] for tool in TOOLS}}
-    for number in range(cold if "cold" in chosen else 1):
-        for tool in reversed(TOOLS) if number % 2 else TOOLS:
-            found["cold"][tool].append(bench.cold(tool))
+    """Build all rows with both tools, in turn."""
+    found = from_nothing(bench, chosen, cold, repeat)
+    others = [row for row in chosen if row not in found]
+    if not others:
+        return found
+    for tool in () if "cold" in chosen else TOOLS:
+        bench.cold(tool)
     bench.count_users()
     for tool in TOOLS:
         bench.build(tool)  # what a first build leaves to be settled is not what the rows below are about
-    for row in chosen:
-        if row == "cold":
-            continue
+    for row in others:
         found[row] = {tool: [] for tool in TOOLS}
         for _ in range(repeat):
             bench.change(row)
@@ -138,10 +151,10 @@ def line(label: str, by_tool: dict[str, list[Usage]]) -> list[str]:
         label,
         spread([u.wall for u in stock]),
         spread([u.wall for u in ours]),
-        f"{min(u.wall for u in ours) / min(u.wall for u in stock):.3f}",
+        measure.ratio([u.wall for u in ours], [u.wall for u in stock]),
         spread([u.cpu for u in stock]),
         spread([u.cpu for u in ours]),
-        f"{min(u.cpu for u in ours) / min(u.cpu for u in stock):.3f}",
+        measure.ratio([u.cpu for u in ours], [u.cpu for u in stock]),
         megabytes(max(u.own_rss for u in ours)),
     ]
 
@@ -168,6 +181,8 @@ def main() -> None:
         rows = [line(labels.get(row, row), found[row]) for row in ROWS if row in found and row in chosen.rows]
         print(measure.table(header.split("|"), rows))
         out = bench.out("hashmake")
+        if not os.path.exists(os.path.join(out, ".hashmake")):
+            return
         print(f"state: {megabytes(measure.state_size(out))} MB on disk, loaded in {measure.load_time(out):.3f} s")
 
 
