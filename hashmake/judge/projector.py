@@ -84,18 +84,18 @@ class Reading:
 
     def read(self) -> Iterator[tuple[bytes, bytes]]:
         """The files that the step read, or made and may have read, tables left out: path and version."""
+        tables = self._projector.tree.tables
+        for fid in self._running.account.facts:
+            if self._projector.is_file(fid):
+                yield tables.paths[tables.fact_path[fid]], tables.values[tables.fact_value[fid]]
+        yield from self._made()
+
+    def _made(self) -> Iterator[tuple[bytes, bytes]]:
         tree, account = self._projector.tree, self._running.account
-        tables = tree.tables
-        for fid in account.facts:
-            pid = PathId(tables.fact_path[fid])
-            if tables.fact_kind[fid] == READ and pid not in tree.named:
-                version = tables.values[tables.fact_value[fid]]
-                if version[:1] == b"F":
-                    yield tables.paths[pid], version
         for pid in account.reread | account.outs.keys():
-            version = tables.values[tree.state.get(pid, NO_VALUE)]
+            version = tree.tables.values[tree.state.get(pid, NO_VALUE)]
             if version[:1] == b"F" and pid not in tree.named:
-                yield tables.paths[pid], version
+                yield tree.tables.paths[pid], version
 
     def wrote(self) -> Iterator[tuple[bytes, bytes]]:
         """The files that the step left behind: path and version."""
@@ -107,6 +107,18 @@ class Reading:
     def found_in(self, letter: bytes, path: bytes, version: bytes) -> frozenset[bytes] | None:
         """What the projection finds in a file (Projection.find), remembered by the file's digest."""
         return self._projector.found_in(self._table.projection, letter, path, version)
+
+    def mentioned(self, letter: bytes) -> set[bytes] | None:
+        """What the projection finds in all files of read(); None when one has changed since."""
+        found = self._projector.mentioned(self._table.projection, letter, self._running.account.facts)
+        if found is None:
+            return None
+        for path, version in self._made():
+            there = self.found_in(letter, path, version)
+            if there is None:
+                return None
+            found |= there
+        return found
 
 
 class Projector:
@@ -121,6 +133,8 @@ class Projector:
         self._tables = {tree.tables.path(table.path): table for table in tables}
         self._seeded = {pid for pid, table in self._tables.items() if table.projection.seeded}
         self._facts: dict[tuple[PathId, ValueId, bytes], FactId] = {}
+        # By letter: what is found in the files that facts are about; and of which facts it is known that it is nothing.
+        self._found: dict[bytes, tuple[dict[FactId, frozenset[bytes]], set[FactId]]] = {}
 
     def apply(self, running: Running) -> None:
         """Of each table that only readers by name read: their names, in place of its content."""
@@ -230,6 +244,37 @@ class Projector:
             if known.first:
                 stamps = (stamps or set()) | set(self._tables[pid].projection.stamps(path, known.first, last))
         return stamps
+
+    def is_file(self, fid: FactId) -> bool:
+        """Whether a fact says what a step read in a file that is no table."""
+        tables = self.tree.tables
+        return (
+            tables.fact_kind[fid] == READ
+            and tables.fact_path[fid] not in self.tree.named
+            and tables.values[tables.fact_value[fid]][:1] == b"F"
+        )
+
+    def mentioned(self, projection: Projection, letter: bytes, facts: set[FactId]) -> set[bytes] | None:
+        """See Reading.mentioned. Nearly all facts are those of steps before: each is looked into once."""
+        known, silent = self._found.setdefault(letter, ({}, set()))
+        tables = self.tree.tables
+        names: set[bytes] = set()
+        for fid in facts - silent:
+            found = known.get(fid)
+            if found is None:
+                found = frozenset()
+                if self.is_file(fid):
+                    path, version = tables.paths[tables.fact_path[fid]], tables.values[tables.fact_value[fid]]
+                    there = self.found_in(projection, letter, path, version)
+                    if there is None:
+                        return None
+                    found = there
+                if found:
+                    known[fid] = found
+                else:
+                    silent.add(fid)
+            names |= found
+        return names
 
     def found_in(self, projection: Projection, letter: bytes, path: bytes, version: bytes) -> frozenset[bytes] | None:
         """See Reading.found_in; None when the file is not any more what was read."""

@@ -154,11 +154,10 @@ class Config:
         for text in (*step.argv, *(step.block.split(b"\0") if letter == _MAKE else ())):
             if b"CONFIG" in text:
                 found |= self.find(letter, _spread(text))
-        for path, version in step.read():
-            there = step.found_in(letter, path, version)
-            if there is None:
-                return None
-            found |= there
+        there = step.mentioned(letter)
+        if there is None:
+            return None
+        found |= there
         if letter == _C:
             # IS_ENABLED, IS_MODULE and IS_REACHABLE look for both.
             found |= {name + b"_MODULE" for name in found if name[-1:] != b"*"}

@@ -22,6 +22,7 @@ class StepLike(Protocol):
     def read(self) -> Iterator[tuple[bytes, bytes]]: ...  # noqa: D102  # described there
     def wrote(self) -> Iterator[tuple[bytes, bytes]]: ...  # noqa: D102
     def found_in(self, letter: bytes, path: bytes, version: bytes) -> frozenset[bytes] | None: ...  # noqa: D102
+    def mentioned(self, letter: bytes) -> set[bytes] | None: ...  # noqa: D102
 
 
 class Projection(Protocol):

@@ -23,7 +23,7 @@ from hashmake.run.reruns import Reruns
 from hashmake.run.severed import Severed
 
 _COMMIT_EVERY_S = 0.5  # at least; and what a commit takes is only a small share of the build:
-_COMMIT_SHARE = 20
+_COMMIT_SHARE = 40
 _IDLE_S = 1.0  # how long a make may take to ask for its next step
 
 

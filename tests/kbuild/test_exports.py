@@ -72,6 +72,10 @@ class Step:
     def found_in(self, letter: bytes, path: bytes, _version: bytes) -> frozenset[bytes] | None:
         return KSyms().find(letter, {**self.reads, **self.writes}[path])
 
+    def mentioned(self, letter: bytes) -> set[bytes] | None:
+        found = [self.found_in(letter, path, version) for path, version in self.read()]
+        return None if None in found else set().union(*[each for each in found if each is not None])
+
 
 CC1 = [[b"/usr/lib/gcc/x/12/cc1", b"cc1"]]
 HEADER = b"#define __cond(sym) __is_defined(__KSYM_##sym)\n"

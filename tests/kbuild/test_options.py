@@ -92,6 +92,10 @@ class Step:
     def found_in(self, letter: bytes, path: bytes, _version: bytes) -> frozenset[bytes] | None:
         return Config(AUTOCONF).find(letter, self.files[path])
 
+    def mentioned(self, letter: bytes) -> set[bytes] | None:
+        found = [self.found_in(letter, path, version) for path, version in self.read()]
+        return None if None in found else set().union(*[each for each in found if each is not None])
+
 
 def test_a_compiler_depends_on_what_its_files_and_its_words_mention() -> None:
     """An option and its _MODULE, which IS_ENABLED puts together."""
