@@ -2,6 +2,7 @@
 """Linux tinyconfig: stock make and hashmake in the same run, after the same edits.
 
     benchmarks/bench_linux.py SOURCE [--rows part cold null touch edit comment few many] [--cold 2] [--repeat 3] [-j 2]
+                              [--before DIR/bin/hashmake]
 
 SOURCE is a kernel's source directory or tarball (Debian: /usr/src/linux-source-6.1.tar.xz); it is copied. Both tools
 build from the one copy into an output directory of their own, so each edit is made once and built twice.
@@ -15,7 +16,8 @@ build from the one copy into an output directory of their own, so each edit is m
     few      a declaration added to the header whose number of users is nearest to five
     many     the same in include/linux/list.h
 
-A ratio is the middle of those of the pairs, each built one right after the other.
+A ratio is the middle of those of the pairs, each built one right after the other. With --before another hashmake, an
+earlier one say, takes its turn as well, and a second table sets ours beside it.
 """
 
 from __future__ import annotations
@@ -144,9 +146,9 @@ def measured(bench: Bench, chosen: list[str], cold: int, repeat: int) -> dict[st
     return found
 
 
-def line(label: str, by_tool: dict[str, list[Usage]]) -> list[str]:
-    """One row of the table."""
-    stock, ours = by_tool["make"], by_tool["hashmake"]
+def line(label: str, by_tool: dict[str, list[Usage]], other: str) -> list[str]:
+    """One row of the table that sets ours beside another tool."""
+    stock, ours = by_tool[other], by_tool["hashmake"]
     return [
         label,
         spread([u.wall for u in stock]),
@@ -168,18 +170,22 @@ def main() -> None:
     parser.add_argument("--cold", type=int, default=2, help="cold builds")
     parser.add_argument("-j", dest="jobs", type=int, default=2)
     parser.add_argument("--work", help="directory for the copy (default: a temporary one)")
+    parser.add_argument("--before", help="program hashmake of another version")
     chosen = parser.parse_args()
+    if chosen.before:
+        TOOLS["before"] = (os.path.abspath(chosen.before), "build")
     print(measure.origin())
     with tempfile.TemporaryDirectory(prefix="hashmake-bench-", dir=chosen.work) as work:
         bench = prepare(chosen.source, os.path.realpath(work), chosen.jobs)
         found = measured(bench, chosen.rows, chosen.cold, chosen.repeat)
         labels = {
-            "few": f"few ({bench.few}, {bench.users[bench.few]} users)",
-            "many": f"many (include/linux/list.h, {bench.users['include/linux/list.h']} users)",
+            "few": f"few ({bench.few}, {bench.users.get(bench.few)} users)",
+            "many": f"many (include/linux/list.h, {bench.users.get('include/linux/list.h')} users)",
         }
-        header = "row|make wall s|hashmake wall s|ratio|make CPU s|hashmake CPU s|ratio|peak MB"
-        rows = [line(labels.get(row, row), found[row]) for row in ROWS if row in found and row in chosen.rows]
-        print(measure.table(header.split("|"), rows))
+        for other in [tool for tool in TOOLS if tool != "hashmake"]:
+            header = f"row|{other} wall s|hashmake wall s|ratio|{other} CPU s|hashmake CPU s|ratio|peak MB"
+            built = [row for row in ROWS if row in found and row in chosen.rows]
+            print(measure.table(header.split("|"), [line(labels.get(row, row), found[row], other) for row in built]))
         out = bench.out("hashmake")
         if not os.path.exists(os.path.join(out, ".hashmake")):
             return

@@ -86,6 +86,23 @@ def ksyms(obj: str | None, as_json: bool, directory: str) -> None:
 
 
 @cli.command()
+@click.option("--stats", "doing", flag_value="stats", default="stats", help="How many contents, how large (default).")
+@click.option("--gc", "doing", flag_value="gc", help="Remove what was not used longest, down to the limit.")
+@click.option("--clear", "doing", flag_value="clear", help="Remove everything.")
+@click.option(
+    "--verify", "doing", flag_value="verify", help="Compare each content with its name; 1: some were damaged."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def store(doing: str, as_json: bool) -> None:
+    """Look after the store: what steps left, kept so that they can be restored instead of run again."""
+    from hashmake.reports.store import store as report
+
+    text, code = report(doing, as_json)
+    click.echo(text)
+    sys.exit(code)
+
+
+@cli.command()
 @click.argument("path")
 @click.option("--undo", is_flag=True, help="It is the build's again.")
 @_directory

@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 _DEFAULT_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 
 
+_NO_STORE = "--no-store"
+
+
 class Request:
     """See the module's text.
+
+    no_store    nothing is kept for other builds, nothing restored
 
     kbuild      whether the makefiles are Kbuild's
     configured  where the tree's own products go; another place than `out` for a module that lies elsewhere
@@ -35,7 +40,8 @@ class Request:
     """
 
     def __init__(self, words: list[str], state_dir: str | None, drop_in: bool) -> None:
-        self.words = words
+        self.no_store = not drop_in and _NO_STORE in _before_goals(words)
+        self.words = words = [w for w in words if w != _NO_STORE] if self.no_store else words
         self.drop_in = drop_in
         self.start = os.getcwd()
         self.arguments = MakeArguments(words, os.environ.get("MAKEFLAGS", ""))
@@ -119,6 +125,11 @@ def find_make() -> str | None:
             if os.access(path, os.X_OK) and not os.path.isdir(path):
                 return path
     return None
+
+
+def _before_goals(words: list[str]) -> list[str]:
+    """The words up to `--`: after it all are goals."""
+    return words[: words.index("--")] if "--" in words else words
 
 
 def _encoded(words: list[str]) -> list[bytes]:

@@ -115,6 +115,51 @@ class Files:
         return None if node is None or node.kind == "L" else node
 
 
+class MemoryStore:
+    """Satisfies world.Store: what lies on a disk in memory, kept by its version; `lost`: versions that are damaged."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self.kept: dict[bytes, tuple[str, str, bool]] = {}
+        self.lost: set[bytes] = set()
+
+    def keep(self, path: bytes, version: bytes) -> int | None:
+        node = self._files.nodes.get(path)
+        if node is not None:
+            if node.mode or list(self._files.nodes.values()).count(node) > 1:
+                return None
+            self.kept[version] = (node.kind, node.text, node.executable)
+        return 0
+
+    def fetch(self, files: list[tuple[bytes, bytes, int]]) -> MemoryFetched | None:
+        if any(version and (version in self.lost or version not in self.kept) for _path, version, _mode in files):
+            return None
+        return MemoryFetched(self._files, [(path, self.kept.get(version)) for path, version, _mode in files])
+
+
+class MemoryFetched:
+    """Satisfies world.Fetched."""
+
+    def __init__(self, files: Files, wanted: list[tuple[bytes, tuple[str, str, bool] | None]]) -> None:
+        self._files = files
+        self._wanted = wanted
+
+    def place(self) -> bool:
+        for path, content in sorted(self._wanted, key=lambda each: each[0]):
+            if content is None or self._files.nodes.get(path) is not None:
+                self._take_away(path, content)
+            if content is not None and path not in self._files.nodes:
+                kind, text, executable = content
+                self._files.nodes[path] = node = Node(kind, text, self._files.tick())
+                node.executable = executable
+        return True
+
+    def _take_away(self, path: bytes, content: tuple[str, str, bool] | None) -> None:
+        node = self._files.nodes.get(path)
+        if node is not None and not (content is not None and content[0] == node.kind == "D"):
+            self._files.remove(path)
+
+
 class MemoryDisk:
     """The files as one build has seen them: satisfies world.DiskLike, and remembers until told, as disk.Disk does."""
 

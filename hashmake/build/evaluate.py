@@ -165,4 +165,6 @@ class Session:
             supervisor.close()
             view.close()
             known.close()
+            if setting.store is not None:
+                setting.store.close()
         return engine, code, supervisor.signals == 2, saved

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 
 from hashmake.disk.disk import Disk
+from hashmake.disk.removing import remove_tree
 from hashmake.judge.engine import Engine
 from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.running import Running
@@ -16,12 +17,16 @@ from hashmake.request import Request
 from hashmake.run.trace import traces_in
 from hashmake.state.keep import Keeper
 from hashmake.state.opened import Opened
+from hashmake.store.local import LocalStore
+from hashmake.store.place import choose
+from hashmake.tell import say
 
 
 class Setting:
     """What is asked for, what is known, and who knows the project.
 
     keeper   copies of what a person wrote
+    store    of what steps left, for all trees of this user; None: off
     names    of the variables that count for this goal, packed, as known before the build
     own      the state directory
     places   directories whose leftovers may be removed; tables: directories in which the project's tables of names lie
@@ -40,6 +45,7 @@ class Setting:
         stored = complete.manifest(request.inputs)
         if stored is not None:
             self.disk.know_looks(*unpack_manifest(stored[0])[9:])
+        self.store = _store(request)
         self.places = tuple(os.fsencode(d) for d in (request.where, request.out))
         self.tables = tuple(os.fsencode(d) for d in (request.where, request.configured))
         self.plugin: Plugin = Kbuild(self.disk) if request.kbuild else AnyProject()
@@ -61,6 +67,7 @@ class Setting:
             self.plugin.tables(self.tables),
             os.fsencode(library),
             on_step,
+            self.store,
         )
         engine.forced = request.arguments.always_make
         engine.again = request.again
@@ -74,3 +81,19 @@ class Setting:
         """Whether steps that make no files run, current or not: what a goal makes is known when it was built once."""
         root = self.recording.result(self.goal.roots[-1][1]) if self.goal.roots else None
         return root is None or bool(root.flags & QUERY or (root.flags & SAYS and self.request.query))
+
+
+def _store(request: Request) -> LocalStore | None:
+    """The store, unless it is off or can't be used."""
+    if request.no_store:
+        return None
+    tell = (lambda _text: None) if request.drop_in else say
+    place = choose((request.where, request.out), os.path.join(request.state.path, "store"))
+    if place.refused:
+        tell(f"{place.refused}; nothing is kept for other builds")
+    if place.refused or not place.top:
+        return None
+    scratch = os.path.join(request.state.path, "restored")
+    if os.path.isdir(scratch):
+        remove_tree(scratch)  # a build that was killed left it
+    return LocalStore(place.top, scratch, place.limit, tell)

@@ -10,7 +10,7 @@
 #define HM_EVENTS_H
 #include <stdint.h>
 
-#define HM_VERSION 11
+#define HM_VERSION 12
 
 /* ---- environment -------------------------------------------------------------------------------------------------
  * HASHMAKE_RUN   absolute path of the run directory of this build; it holds
@@ -40,14 +40,18 @@ struct hm_trace {
     uint32_t magic, version;
     uint64_t tail;     /* atomic: offset of the next free byte; starts at sizeof(struct hm_trace) */
     uint64_t limit;    /* atomic: bytes allocated */
-    uint32_t flags;    /* atomic: HM_LOST, HM_TIMES, HM_UNWRITTEN */
+    uint32_t flags;    /* atomic: HM_LOST, HM_TIMES, HM_UNWRITTEN, HM_TERMINAL */
     uint32_t expected; /* atomic: program images that an exec or spawn was about to start */
     uint32_t hello;    /* atomic: program images whose interposer came up; != expected: something ran unseen */
-    uint32_t pad[5];
+    uint32_t pad[1];
+    uint64_t shown[4]; /* device and inode of what takes the place of standard output, and of error; zeros: nothing does */
+    uint64_t behind[4]; /* ... and of what they are for whoever started the step */
 };
 #define HM_LOST 1u
 #define HM_KEEP 8u  /* in HM_M_RUN only: keep what the step prints; somebody reads it, and a later build repeats it */
 #define HM_KEEP_ERR 16u /* ... on standard error */
+#define HM_WATCH 32u /* ... on both, though nobody reads it: a restored step repeats it. Terminals stay terminals */
+#define HM_TERMINAL 64u /* set by the interposer: a program of this step asked the terminal itself; what is kept is not all */
 #define HM_TIMES 2u /* set by the launcher: the times that all processes of this step see are logical, not only make's */
 #define HM_UNWRITTEN 4u /* set by the launcher of a step below: an echo that make believes written could not be written */
 
@@ -154,7 +158,8 @@ struct hm_known_entry {
 #define HM_M_SKIP 'S' /* supervisor: i32 exit code | HM_ALOUD, u32 how many bytes for standard output follow, these, then
                          those for standard error */
 #define HM_ALOUD 0x100 /* the echo of the command is printed first, as if the step ran */
-#define HM_M_RUN 'G'  /* supervisor: u32 step number, u32 flags: HM_TIMES for its trace file, HM_KEEP, HM_KEEP_ERR */
+#define HM_M_RUN 'G'  /* supervisor: u32 step number, u32 flags: HM_TIMES for its trace file, HM_KEEP, HM_KEEP_ERR,
+                         HM_WATCH */
                          /* after HM_M_DONE: once more, as another step */
 #define HM_M_DONE 'D' /* launcher: u32 wait status, u64 user+system us, u64 max RSS kB, u8 which streams are kept (below), u32 bytes
                          of standard output, u32 of standard error, u32 facts, u64 generation of the known records, u64 tail
@@ -180,4 +185,5 @@ struct hm_known_entry {
  * '+' for a line that is not its first. */
 #define HM_TEXT_MAX 65536 /* a longer text counts as HM_ENVIRON */
 #define HM_CAPTURE_MAX (4u << 20)
+#define HM_WATCH_MAX 65536 /* of each stream; a step that prints more is not restored */
 #endif

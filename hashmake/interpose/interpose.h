@@ -175,6 +175,11 @@ void hm_make_flush(void); /* held-back text goes out for real */
 enum hm_echo { HM_ECHO_NONE, HM_ECHO_LINE, HM_ECHO_TEXT };
 enum hm_echo hm_echo_take(char *const argv[], int out_fd, const char **text); /* or sends it out, if it is not this command's */
 
+/* ---- streams that the launcher has put in the place of others (terminal.c) ---- */
+void hm_behind(int fd, uint64_t id[2]); /* device and inode of what a descriptor is; of what is behind, if it is one of these */
+void hm_terminal_asked(int fd);         /* this one is asked for more than printing takes */
+void hm_terminal(void);                 /* where it is a terminal: this process has the real one from now on */
+
 /* ---- environment (environ.c) ---- */
 extern char **environ;
 size_t hm_env_room(char *const env[], bool drop); /* bytes needed for a repaired environment; 0: it is fine as it is */

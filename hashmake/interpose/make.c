@@ -28,10 +28,10 @@ static bool find_launcher(void) {
 void hm_make_start(void) {
     HM_OWN(struct hm_path, p);
     if (hm_resolve(&p, AT_FDCWD, hm.program)) hm_emit(HM_MAKE, &p);
-    struct stat st;
     uint64_t told[5] = {hm.step}; /* zeros: closed */
-    for (int fd = 1; fd <= 2; fd++)
-        if (hm_sys_fstat(fd, &st) == 0) told[2 * fd - 1] = st.st_dev, told[2 * fd] = st.st_ino;
+    hm_behind(1, told + 1);
+    hm_behind(2, told + 3);
+    hm_terminal();
     hm_tell(HM_M_MAKE, (const char *)told, sizeof told);
     if (find_launcher())
         hm_echo_start();

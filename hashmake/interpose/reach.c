@@ -213,6 +213,7 @@ SCANS("scanf", scan_)
 SCANS_C99(scan99_)
 
 HM_API int tcsetattr(int fd, int when, const struct termios *t) {
+    hm_terminal_asked(fd);
     int r = NEXT(tcsetattr)(fd, when, t);
     if (r == 0) hm_unseen_here("terminal");
     return r;

@@ -3,6 +3,7 @@
 from hashmake.judge.believed import Believed
 from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.reason import Reason
+from hashmake.judge.restoring import Restoring
 from hashmake.judge.running import Running
 from hashmake.judge.starting import Starter
 from hashmake.model.kinds import ABSENT, LIST
@@ -13,15 +14,18 @@ from hashmake.model.tables import NO_VALUE, PathId
 class Ahead:
     """Has the step that makes the version that is due run once more."""
 
-    def __init__(self, evaluation: Evaluation, believed: Believed, starter: Starter) -> None:
+    def __init__(self, evaluation: Evaluation, believed: Believed, starter: Starter, restoring: Restoring) -> None:
         self._evaluation = evaluation
+        self._restoring = restoring
         self._believed = believed
         self._starter = starter
 
     def bring_back(self, pid: PathId) -> Running | None:
-        """Start the step that makes the version of pid that is due now; None if that can't be done."""
+        """Start the step that makes the version of pid that is due now; None: it is there, or that can't be done."""
         if pid in self._evaluation.tree.initial:
             self._evaluation.tree.ahead.discard(pid)  # a source that a step changes in place: there is no way back
+            return None
+        if self._restoring.bring_back(pid):
             return None
         version = self._evaluation.tree.state.get(pid, NO_VALUE)
         maker = self._evaluation.recording.result(self._evaluation.recording.makers.get((pid, version), ResultId(0)))
@@ -39,6 +43,7 @@ class Ahead:
         paths = self._evaluation.tree.tables.paths
         running = self._starter.start(maker.kind, maker.key, paths[maker.cwd], asked[0], asked[1], None)
         running.reason = Reason("OutputOverwritten", paths[pid])
+        self._restoring.watch(running, maker)
         for out, _pre, _post in maker.outputs():
             self._evaluation.tree.conceal(out)  # it starts from nothing again, and must not wait for itself
             running.account.anew.add(out)

@@ -10,6 +10,7 @@ from hashmake.judge.intake import Intake
 from hashmake.judge.log import Log
 from hashmake.judge.projector import Projector
 from hashmake.judge.reason import Reason
+from hashmake.judge.restoring import Restoring
 from hashmake.judge.running import Below, Running
 from hashmake.judge.starting import Starter
 from hashmake.judge.unsaved import Unsaved
@@ -37,7 +38,9 @@ class Ending:
         starter: Starter,
         unsaved: Unsaved,
         open_trace: OpenTrace,
+        restoring: Restoring,
     ) -> None:
+        self._restoring = restoring
         self.ran_now: set[ResultId] = set()
         self.log = Log(evaluation.recording, evaluation.goal)
         self._evaluation = evaluation
@@ -80,6 +83,7 @@ class Ending:
                     self._evaluation.recording.made_anew(pid, post)
                 if tables.values[post][:1] == b"F":
                     self._evaluation.disk.restore_time(tables.paths[pid], tables.values[post])
+        self._restoring.keep(running, result)
         if running.kind == ROOT:
             self._what_for(result, account)
         self._environments.learn(running, result)
@@ -123,7 +127,7 @@ class Ending:
                     above.events.append((pid, post, NO_VALUE))
         again = self._starter.start(running.kind, running.key, running.cwd, running.argv, running.environment, above)
         again.reason = Reason("LookedTooSoon", paths[made])
-        again.keeps = running.keeps
+        again.keeps, again.watched = running.keeps, running.watched
         again.retried = True
         return again
 

@@ -5,6 +5,7 @@ on without running; one that ran moves it on by what its trace says.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from hashmake.judge.ahead import Ahead
 from hashmake.judge.believed import Believed
@@ -17,16 +18,28 @@ from hashmake.judge.lookups import Lookups
 from hashmake.judge.projector import Projector, Table
 from hashmake.judge.reason import FORCED, NEVER_RAN, PRINTS, Reason
 from hashmake.judge.recipes import Recipes
-from hashmake.judge.running import Below, Line, Running
+from hashmake.judge.restoring import Restoring
+from hashmake.judge.running import Below, Line, Restored, Running, Write
 from hashmake.judge.starting import Starter
 from hashmake.judge.unsaved import Unsaved
-from hashmake.judge.world import OpenTrace
+from hashmake.judge.world import OpenTrace, Store
 from hashmake.model.environment import Environment
 from hashmake.model.identity import key_of
 from hashmake.model.kinds import ABSENT, READ
 from hashmake.model.plugin import Projection
 from hashmake.model.result import COMPOSITE, RECIPE, Result, ResultId
 from hashmake.model.tables import NO_VALUE, PathId
+
+
+class _Asked(NamedTuple):
+    """A step as make asks for it; `captured`: what somebody reads of what it prints (model/printed.py)."""
+
+    argv: list[bytes]
+    environment: Environment
+    cwd: bytes
+    above: Running | None
+    captured: int
+    line: Line | None
 
 
 class Engine:
@@ -47,6 +60,7 @@ class Engine:
         tables: list[tuple[bytes, Projection]],
         library: bytes,
         on_step: Callable[[Running], None],
+        store: Store | None = None,
     ) -> None:
         """`own_directory`: where the state is; `library`: the interposer, as LD_PRELOAD names it."""
         self.evaluation = evaluation
@@ -64,16 +78,24 @@ class Engine:
         self.intake = Intake(evaluation, own_directory, open_trace)
         self.starter = Starter(evaluation, open_trace, on_step)
         self._recipes = Recipes(tree.tables, self._believed, self.starter)
-        self.ahead = Ahead(evaluation, self._believed, self.starter)
+        self.restoring = Restoring(evaluation, store)
+        self.ahead = Ahead(evaluation, self._believed, self.starter, self.restoring)
         self.unsaved = Unsaved(evaluation)
         self.ending = Ending(
-            evaluation, self.intake, self.environments, self._projector, self.starter, self.unsaved, open_trace
+            evaluation,
+            self.intake,
+            self.environments,
+            self._projector,
+            self.starter,
+            self.unsaved,
+            open_trace,
+            self.restoring,
         )
 
     def ask(
         self, kind: bytes, parent: int, cwd: bytes, argv: list[bytes], block: bytes, line: Line | None = None
-    ) -> Result | Running:
-        """A step that is current (its result), or one that has to run now."""
+    ) -> Result | Restored | Running:
+        """A step that is current (its result), or is restored, or has to run now."""
         if line is not None and not line.later:
             self._recipes.begin(line)
         above = self.evaluation.running.get(parent)
@@ -92,22 +114,34 @@ class Engine:
             self._take_over(candidate)
             if forced:
                 break
-            stale = self.judging.judge(candidate, environment, cwd) or self._prints(candidate, captured, line)
-            if stale is None:
-                self._believed.add(candidate, argv, environment)
-                self._skip(candidate, environment, above)
-                if line is not None and not captured:
-                    self._recipes.skipped(line, candidate, environment)
-                return candidate
-            reason = reason or stale
+            answer = self._believe(candidate, latest, _Asked(argv, environment, cwd, above, captured, line))
+            if not isinstance(answer, Reason):
+                return answer
+            reason = reason or answer
         running = self.starter.start(kind, key, cwd, argv, environment, above, latest)
         running.reason = reason or NEVER_RAN
         running.keeps = captured
+        self.restoring.watch(running, latest)
         if latest is not None:
-            self._clear(latest)
+            self._clear(latest, frozenset())
         if line is not None:
             running.first = self._recipes.runs(line)
         return running
+
+    def _believe(self, candidate: Result, latest: Result, asked: _Asked) -> Result | Restored | Reason:
+        """A record that fits: its step is current, or restored; else why it has to run."""
+        line, captured = asked.line, asked.captured
+        stale = self.judging.judge(candidate, asked.environment, asked.cwd) or self._prints(candidate, captured, line)
+        if stale is not None:
+            if not self._restore(candidate, latest, stale, asked):
+                return stale
+            self._believed.add(candidate, asked.argv, asked.environment)
+            return Restored(candidate, self._recipes.runs(line) if line is not None else [])
+        self._believed.add(candidate, asked.argv, asked.environment)
+        self._skip(candidate, asked.environment, asked.above)
+        if line is not None and not captured:
+            self._recipes.skipped(line, candidate, asked.environment)
+        return candidate
 
     def read_of(self, parent: int) -> int:
         """What somebody reads of what the make in this step prints (model/printed.py): it goes elsewhere than ours."""
@@ -187,15 +221,33 @@ class Engine:
             tree.put(pid, found, post, False)
             # For other goals: made just now, as a clean build of this goal would have; in the order of this build.
             self.evaluation.recording.product(self.evaluation.goal, pid, found, post, tree.seq)
+        self._told(result, writes, environment, above)
+        self.ending.log.counts.skipped += result.steps
+
+    def _told(self, result: Result, writes: list[Write], environment: Environment, above: Running | None) -> None:
+        """The step above has a step below it that did not run."""
         if above is not None:
             above.account.facts.update(self.environments.passed(result, environment))
             above.events.append(Below(result, writes))
-        self.ending.log.counts.skipped += result.steps
 
-    def _clear(self, result: Result) -> None:
+    def _restore(self, candidate: Result, latest: Result, stale: Reason, asked: _Asked) -> bool:
+        """Put what the step once left where it was, if that is all that is missing; whether it could be done."""
+        fetched = self.restoring.fetch(candidate, stale.kind, asked.captured)
+        if fetched is None:
+            return False
+        if latest is not candidate:
+            self._clear(latest, frozenset(candidate.outs[0::3]))
+        writes = self.restoring.place(candidate, fetched)
+        if writes is None:
+            return False
+        self._told(candidate, writes, asked.environment, asked.above)
+        self.ending.log.counts.restored += 1
+        return True
+
+    def _clear(self, result: Result, but: frozenset[int]) -> None:
         """Remove what an earlier run of this step left and this build has not made: as in a clean tree.
 
-        Of a composite: what it wrote itself. The steps below it will be asked for.
+        `but`: paths that stay. Of a composite: what it wrote itself. The steps below it will be asked for.
         """
         tree = self.evaluation.tree
         below: set[PathId] = set()
@@ -204,7 +256,7 @@ class Engine:
             if kid is not None:
                 below.update(pid for pid, _pre, _post in kid.outputs())
         for pid, _pre, post in result.outputs():
-            if tree.state.get(pid) != NO_VALUE or not post or pid in below:
+            if tree.state.get(pid) != NO_VALUE or not post or pid in below or pid in but:
                 continue
             path = tree.tables.paths[pid]
             if self.evaluation.disk.remove(path, self.evaluation.places):

@@ -9,13 +9,13 @@ from hashmake.model.tables import NO_VALUE
 
 
 class Counts:
-    """How many steps ran, were skipped, failed; how many make processes were evaluated.
+    """How many steps ran, were skipped, restored, failed; how many make processes were evaluated.
 
     A composite is a step as well if it wrote files itself.
     """
 
     def __init__(self) -> None:
-        self.run = self.skipped = self.failed = self.evaluated = 0
+        self.run = self.skipped = self.restored = self.failed = self.evaluated = 0
 
 
 class Ran:

@@ -51,6 +51,19 @@ class Line:
         self.echo = echo
 
 
+class Restored:
+    """A step that need not run: what it once left lies there again.
+
+    first  lines of the same recipe that only print: skipped before, they run now
+    """
+
+    __slots__ = ("first", "result")
+
+    def __init__(self, result: Result, first: "list[Running]") -> None:
+        self.result = result
+        self.first = first
+
+
 class Running:
     """See the module's text.
 
@@ -58,6 +71,7 @@ class Running:
     reason  why it runs
     captured  what makes in it print to something else than this build does: somebody will read that (model/printed.py)
     keeps   what it prints and has to be kept: make prints to such a place
+    watched  what it prints is kept though nobody reads it: a later build may restore the step (judge/restoring.py)
     times   all its processes see logical times, not only make's
     summary  of its trace, where its launcher made one
     started  when it began, by the monotonic clock, s; cpu_us and peak_kb: what it took (0: not known)
@@ -92,6 +106,7 @@ class Running:
         "then",
         "times",
         "trace",
+        "watched",
     )
 
     def __init__(
@@ -118,7 +133,7 @@ class Running:
         self.reason: Reason | None = None
         self.events: list[Event] = []
         self.captured = self.keeps = 0
-        self.times = self.retried = False
+        self.times = self.retried = self.watched = False
         self.started = 0.0
         self.summary: Summary | None = None
         self.cpu_us = self.peak_kb = 0

@@ -143,6 +143,15 @@ class Tree:
         if self._watcher is not None:
             self._watcher(path, self.seq, version != NO_VALUE, here)
 
+    def brought_back(self, pid: PathId) -> None:
+        """The disk holds the version that is due again, which was made before: its moment is the same."""
+        path = self.tables.paths[pid]
+        self.wrote(path)
+        self.rewritten.add(pid)
+        self.ahead.discard(pid)
+        if self._watcher is not None:
+            self._watcher(path, self.made_at.get(pid, 0), self.state.get(pid, NO_VALUE) != NO_VALUE, True)
+
     def conceal(self, pid: PathId) -> None:
         """The step that makes this version of pid runs again: until it has, no process sees the path."""
         self.ahead.discard(pid)

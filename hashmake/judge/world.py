@@ -50,6 +50,19 @@ class DiskLike(Versions, Moments, Places, Protocol):
     def make_empty(self, path: bytes) -> bool: ...  # noqa: D102
 
 
+class Store(Protocol):
+    """Contents of what steps left (store/local.py)."""
+
+    def keep(self, path: bytes, version: bytes) -> int | None: ...  # noqa: D102  # described there
+    def fetch(self, files: list[tuple[bytes, bytes, int]]) -> "Fetched | None": ...  # noqa: D102
+
+
+class Fetched(Protocol):
+    """Contents that are about to be put in their places."""
+
+    def place(self) -> bool: ...  # noqa: D102
+
+
 class Known(Protocol):
     """Is told what a record of a plain step tells now (run/known.py)."""
 

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void ask(int kind, char **argv, unsigned parent, const char *recipe, const char *echo)
+static void ask(int kind, char **argv, const char *recipe, const char *echo)
 {
     char cwd[PATH_MAX];
     if (!getcwd(cwd, sizeof cwd))
@@ -35,7 +35,7 @@ static void ask(int kind, char **argv, unsigned parent, const char *recipe, cons
         uint32_t parent, pid, umask, argc;
         uint64_t recipe;
         uint8_t later;
-    } head = {0, HM_M_ASK, (uint8_t)kind, parent, (uint32_t)getpid(), (uint32_t)mask, argc, number, *end == '+'};
+    } head = {0, HM_M_ASK, (uint8_t)kind, (uint32_t)strtoul(parent, NULL, 10), (uint32_t)getpid(), (uint32_t)mask, argc, number, *end == '+'};
     const char *said = echo ? echo : "";
     size_t said_len = strlen(said) + 1;
     head.length = (uint32_t)(sizeof head - 4 + said_len + cwd_len + strings);
@@ -85,7 +85,7 @@ static void keep_streams(void)
 int main(int argc, char **argv)
 {
     keep_streams();
-    const char *parent = getenv(HM_ENV_STEP);
+    parent = getenv(HM_ENV_STEP);
     run_dir = getenv(HM_ENV_RUN);
     if (argc < 4 || !run_dir || !parent || !argv[1][0] || !argv[1][1]) {
         say("hmstep: is started by make under hashmake, never by hand\n");
@@ -94,7 +94,7 @@ int main(int argc, char **argv)
     char **program = argv + 2;
     const char *echo = argv[1][1] == 'T' ? *program++ : argv[1][1] == '=' && argc > 5 ? argv[5] : NULL;
     dial();
-    ask(argv[1][0], program, (unsigned)strtoul(parent, NULL, 10), argv[1] + 2, echo);
+    ask(argv[1][0], program, argv[1] + 2, echo);
     struct __attribute__((packed)) {
         uint32_t length;
         uint8_t type;
@@ -107,6 +107,6 @@ int main(int argc, char **argv)
         supervisor_gone();
     get_all(step, sizeof step);
     if (print_echo(echo))
-        tell_unwritten(parent);
+        tell_unwritten();
     return run_step(step, argv[1][0], program[0], program + 1);
 }

@@ -5,18 +5,26 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <termios.h>
 #include <unistd.h>
 
+#define PIECE 65536
+
 struct stream {
-    int from, write_end; /* a pipe; -1 where there is none, or no more */
+    int from, write_end; /* a pipe, or a terminal of our own; -1 where there is none, or no more */
     int broken;          /* nothing more can be passed on */
     char *text;
     size_t length, room;
 };
 static struct stream streams[2] = {{-1, -1, 0, NULL, 0, 0}, {-1, -1, 0, NULL, 0, 0}}; /* of descriptors 1 and 2 */
 static int kept;
+static int watched; /* nobody reads it: it is kept for a later build, whole or not at all */
+static int partly;  /* a process that the command left behind may have printed more */
 
 static int one_file(void)
 {
@@ -24,22 +32,99 @@ static int one_file(void)
     return !fstat(1, &out) && !fstat(2, &err) && out.st_dev == err.st_dev && out.st_ino == err.st_ino;
 }
 
+/* Only of the terminal that /dev/tty leads to can a program that wants to draw on it be given the real one. */
+static int is_our_terminal(int fd)
+{
+    unsigned there, ours;
+    if (ioctl(fd, TIOCGDEV, &there))
+        return 0;
+    int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    int same = tty >= 0 && !ioctl(tty, TIOCGDEV, &ours) && ours == there;
+    if (tty >= 0)
+        close(tty);
+    return same;
+}
+
+/* Where printing may fail (a full device, a closed stream) it has to fail in the command. */
+static int can_watch(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) || fcntl(fd, F_GETFD) & FD_CLOEXEC) /* the latter: ours, in the place of a closed one */
+        return 0;
+    if (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))
+        return 1;
+    return S_ISCHR(st.st_mode) && (st.st_rdev == makedev(1, 3) || is_our_terminal(fd));
+}
+
+/* A terminal like the real one, but for what that does with the text anyway: it comes out as the command wrote it. */
+static int open_terminal(struct stream *s, int real)
+{
+    struct termios modes;
+    struct winsize size;
+    int unlocked = 0;
+    s->from = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (s->from >= 0 && !ioctl(s->from, TIOCSPTLCK, &unlocked))
+        s->write_end = ioctl(s->from, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (s->write_end < 0 || tcgetattr(real, &modes))
+        return -1;
+    modes.c_oflag &= ~(tcflag_t)OPOST;
+    modes.c_lflag &= ~(tcflag_t)ECHO;
+    if (!ioctl(real, TIOCGWINSZ, &size))
+        ioctl(s->write_end, TIOCSWINSZ, &size);
+    return tcsetattr(s->write_end, TCSANOW, &modes);
+}
+
+static int open_stream(struct stream *s, int fd)
+{
+    if (watched && isatty(fd))
+        return open_terminal(s, fd);
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC))
+        return -1;
+    s->from = ends[0];
+    s->write_end = ends[1];
+    return 0;
+}
+
+static void end(struct stream *s)
+{
+    close(s->from);
+    s->from = -1;
+}
+
+static void give_up(void)
+{
+    for (int i = 0; i < 2; i++) {
+        if (streams[i].write_end >= 0)
+            close(streams[i].write_end);
+        if (streams[i].from >= 0)
+            end(streams + i);
+        streams[i].write_end = -1;
+    }
+    kept = watched = 0;
+}
+
 void keep_begin(int kind, unsigned flags)
 {
     kept = kind == HM_SHELL || flags & HM_KEEP ? HM_KEPT_OUT : 0;
     kept |= flags & HM_KEEP_ERR ? HM_KEPT_ERR : 0;
+    watched = !kept && flags & HM_WATCH && can_watch(1) && can_watch(2);
+    partly = 0;
+    if (watched)
+        kept = HM_KEPT_OUT | HM_KEPT_ERR;
     if (kept && kind != HM_SHELL && one_file())
         kept = HM_KEPT_ONE;
     for (int i = 0; i < 2; i++) {
         streams[i].length = 0;
-        if (!(kept & (i ? HM_KEPT_ERR : HM_KEPT_OUT | HM_KEPT_ONE)))
+        streams[i].broken = 0;
+        if (!(kept & (i ? HM_KEPT_ERR : HM_KEPT_OUT | HM_KEPT_ONE)) || !open_stream(streams + i, i + 1))
             continue;
-        int ends[2];
-        if (pipe2(ends, O_CLOEXEC))
+        if (!watched)
             supervisor_gone();
-        streams[i].from = ends[0];
-        streams[i].write_end = ends[1];
+        give_up();
     }
+    if (watched)
+        record_streams(streams[0].write_end, kept & HM_KEPT_ONE ? streams[0].write_end : streams[1].write_end);
 }
 
 void keep_child(void)
@@ -51,17 +136,12 @@ void keep_child(void)
         dup2(1, 2);
 }
 
-static void end(struct stream *s)
-{
-    close(s->from);
-    s->from = -1;
-}
-
 /* A process that the command left behind may hold the pipe for ever: what it still prints is passed on behind our back. */
 static void pass_on(struct stream *s, int fd)
 {
     if (s->from < 0)
         return;
+    partly = 1;
     if (fork() == 0) {
         char buffer[4096];
         for (ssize_t k; (k = read(s->from, buffer, sizeof buffer)) > 0 || (k < 0 && errno == EINTR);)
@@ -72,17 +152,26 @@ static void pass_on(struct stream *s, int fd)
     end(s);
 }
 
-static void take(struct stream *s, int fd)
+/* More than HM_CAPTURE_MAX is known as that by its length. */
+static void keep(struct stream *s, const char *text, size_t k)
 {
-    if (s->length + 65536 > s->room && s->length <= HM_CAPTURE_MAX) {
-        s->room = s->room ? s->room * 2 : 131072;
+    if (s->length > HM_CAPTURE_MAX)
+        return;
+    if (s->length + k > s->room) {
+        s->room = s->length + k < PIECE ? 2 * PIECE : 2 * (s->length + k);
         char *more = realloc(s->text, s->room);
         if (!more)
             supervisor_gone();
         s->text = more;
     }
-    size_t at = s->length <= HM_CAPTURE_MAX ? s->length : 0; /* too much: known as that by its length */
-    ssize_t k = read(s->from, s->text + at, 65536);
+    memcpy(s->text + s->length, text, k);
+    s->length += k;
+}
+
+static void take(struct stream *s, int fd)
+{
+    static char piece[PIECE];
+    ssize_t k = read(s->from, piece, sizeof piece);
     if (k < 0 && errno == EINTR)
         return;
     if (k <= 0) {
@@ -90,8 +179,11 @@ static void take(struct stream *s, int fd)
         return;
     }
     if (!s->broken)
-        s->broken = put_out(fd, s->text + at, (size_t)k);
-    s->length = at ? at + (size_t)k : s->length <= HM_CAPTURE_MAX ? (size_t)k : s->length;
+        s->broken = put_out(fd, piece, (size_t)k);
+    if (s->broken && watched)
+        end(s); /* the command shall hear of it */
+    else
+        keep(s, piece, (size_t)k);
 }
 
 /* Where only files take what is kept, nobody waits for its last writer: the end of the command is enough. */
@@ -113,7 +205,8 @@ void keep_all(int kind, int child)
             close(streams[i].write_end);
             streams[i].write_end = -1;
         }
-    int child_fd = kind != HM_SHELL && only_files() ? (int)syscall(SYS_pidfd_open, child, 0) : -1;
+    int until_its_end = kind != HM_SHELL && (watched || only_files());
+    int child_fd = until_its_end ? (int)syscall(SYS_pidfd_open, child, 0) : -1;
     while (streams[0].from >= 0 || streams[1].from >= 0) {
         struct pollfd p[3] = {{streams[0].from, POLLIN, 0}, {streams[1].from, POLLIN, 0}, {child_fd, POLLIN, 0}};
         while (poll(p, 3, -1) < 0 && errno == EINTR)
@@ -130,7 +223,10 @@ void keep_all(int kind, int child)
 
 int keep_texts(struct iovec texts[2])
 {
+    int whole = !partly && !streams[0].broken && !streams[1].broken && !asked_terminal() &&
+                streams[0].length <= HM_WATCH_MAX && streams[1].length <= HM_WATCH_MAX;
+    int told = watched && !whole ? 0 : kept;
     for (int i = 0; i < 2; i++)
-        texts[i] = (struct iovec){streams[i].text, streams[i].length};
-    return kept;
+        texts[i] = (struct iovec){streams[i].text, told ? streams[i].length : 0};
+    return told;
 }

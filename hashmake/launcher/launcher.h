@@ -10,6 +10,7 @@
 
 extern char **environ;
 extern const char *run_dir; /* of this build */
+extern const char *parent;  /* number of the step in which make started us */
 
 /* ---- the supervisor (wire.c); nothing here returns when it is gone ---- */
 void dial(void);
@@ -26,7 +27,9 @@ char *number(unsigned n, char *end);     /* decimal, ending before `end` */
 void make_trace(unsigned step, unsigned flags); /* where that fails the supervisor finds none, and takes the step as not seen */
 void record(char kind, const char *a, const char *b, const char *c);
 void record_program(const char *path);
-void tell_unwritten(const char *parent); /* step */
+void tell_unwritten(void); /* the parent step */
+void record_streams(int out, int err); /* what the command has in the place of ours */
+int asked_terminal(void);              /* a program of the step has asked the terminal itself */
 const char *trace_records(uint64_t *tail); /* all of it, up to the offset `tail`, to be read only; NULL: not worth while */
 
 /* ---- what the trace comes to (summary.c) ---- */

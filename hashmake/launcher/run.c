@@ -150,7 +150,11 @@ static int run_once(uint32_t step[2], int kind, const char *path, char **argv)
         say("hashmake: vfork: out of processes\n");
         _exit(126);
     }
+    /* Who reads what we pass on may go: the command hears of that, and we go on. */
+    struct sigaction ours = {.sa_handler = SIG_IGN}, before;
+    sigaction(SIGPIPE, &ours, &before);
     keep_all(kind, child_pid);
+    sigaction(SIGPIPE, &before, NULL);
     int status = 0;
     struct rusage use;
     memset(&use, 0, sizeof use);

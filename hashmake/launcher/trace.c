@@ -104,17 +104,65 @@ void record_program(const char *path)
         record(HM_UNSEEN, "static", ":", real);
 }
 
-/* make writes the echo itself and, when it ends, complains if that failed. It can't know of an echo that we wrote: the
- * interposer in it learns it from the trace of make's own step. */
-void tell_unwritten(const char *parent)
+static int path_of_parent(char path[PATH_MAX])
 {
-    char path[PATH_MAX];
     size_t n = strlen(run_dir), k = strlen(parent) + 1;
-    if (n + 3 + k > sizeof path)
-        return;
+    if (n + 3 + k > PATH_MAX)
+        return 0;
     memcpy(path, run_dir, n);
     memcpy(path + n, "/t/", 3);
     memcpy(path + n + 3, parent, k);
+    return 1;
+}
+
+static void identity(int fd, uint64_t id[2])
+{
+    struct stat st;
+    if (!fstat(fd, &st)) {
+        id[0] = st.st_dev;
+        id[1] = st.st_ino;
+    }
+}
+
+/* Behind ours may be what a launcher has put there for the step above. */
+void record_streams(int out, int err)
+{
+    if (!trace)
+        return;
+    identity(out, trace->shown);
+    identity(err, trace->shown + 2);
+    identity(1, trace->behind);
+    identity(2, trace->behind + 2);
+    char path[PATH_MAX];
+    struct stat st;
+    struct hm_trace above;
+    if ((fstat(1, &st) || !S_ISFIFO(st.st_mode)) && (fstat(2, &st) || !S_ISFIFO(st.st_mode)))
+        return;
+    int fd = path_of_parent(path) ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    if (fd < 0)
+        return;
+    if (pread(fd, &above, sizeof above, 0) == sizeof above && above.shown[1])
+        for (int i = 0; i < 4; i += 2)
+            for (int k = 0; k < 4; k += 2)
+                if (!memcmp(trace->behind + i, above.shown + k, 16)) {
+                    memcpy(trace->behind + i, above.behind + k, 16);
+                    break;
+                }
+    close(fd);
+}
+
+int asked_terminal(void)
+{
+    return trace && __atomic_load_n(&trace->flags, __ATOMIC_ACQUIRE) & HM_TERMINAL;
+}
+
+/* make writes the echo itself and, when it ends, complains if that failed. It can't know of an echo that we wrote: the
+ * interposer in it learns it from the trace of make's own step. */
+void tell_unwritten(void)
+{
+    char path[PATH_MAX];
+    if (!path_of_parent(path))
+        return;
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     struct hm_trace *above = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *above, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (fd >= 0)

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static int sock = -1;
-const char *run_dir;
+const char *run_dir, *parent;
 
 void say(const char *text)
 {

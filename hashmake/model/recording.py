@@ -119,6 +119,14 @@ class Recording:
             self._learn_versions(result)
         return result
 
+    def prefer(self, result: Result) -> None:
+        """A known result is the latest again."""
+        ids = self.ids_for(result.key)
+        if ids[-1:] != [result.id]:
+            ids.remove(result.id)
+            ids.append(result.id)
+            self.changed_keys.add(result.key)
+
     def _learn_versions(self, result: Result) -> None:
         for pid, pre, post in result.outputs():
             self.add_link(pid, pre, post, result.id)
@@ -286,6 +294,6 @@ def _same(a: Result, b: Result) -> bool:
         and a.env == b.env
         and a.code == b.code
         and a.flags == b.flags
-        and (a.kept, a.stdout, a.stderr) == (b.kept, b.stdout, b.stderr)
+        and (a.kept, a.stdout, a.stderr, a.modes) == (b.kept, b.stdout, b.stderr, b.modes)
         and a.kids == b.kids
     )

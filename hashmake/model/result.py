@@ -16,9 +16,10 @@ COMPOSITE = 1  # a make process ran in it: steps of their own lie below
 UNSEEN = 2  # not fully seen: never current
 FAILED = 4  # exit status not 0 (of a recipe): never current
 QUERY = 16  # a root that makes no files but makefiles: it is asked for what it prints
+KEPT = 1 << 15  # in modes
 SAYS = 32  # a root in which make itself started steps that make no files
 
-_HEAD = struct.Struct("<16scBBiIIIQIIIIIIII")
+_HEAD = struct.Struct("<16scBBiIIIQIIIIIIIII")
 
 
 class Result:
@@ -34,6 +35,8 @@ class Result:
     full_env number of the complete environment block it ran with (to run it again)
     facts    FactIds that held when it started: array "I", sorted. For a composite: of all that lies below, at entry
     outs     flat array "I" of (path, version before, version after), in the order of the last write of each path
+    modes    array "H": KEPT and the permission bits of what each of the outs left, where it can be restored; else 0.
+             Empty: this result can't be restored
     kids     ResultIds of the steps directly below, in order of completion (composite only)
     steps    how many steps lie in it: plain ones, and composites that wrote files themselves (1 for a plain step)
     wall_us  wall time, us
@@ -58,6 +61,7 @@ class Result:
         "key",
         "kids",
         "kind",
+        "modes",
         "outs",
         "stderr",
         "stdout",
@@ -78,6 +82,7 @@ class Result:
         self.full_env = 0
         self.facts = array("I")
         self.outs = array("I")
+        self.modes = array("H")
         self.kids = array("I")
         self.steps = 1
         self.wall_us = 0
@@ -110,11 +115,12 @@ class Result:
             len(self.facts),
             len(self.outs),
             len(self.kids),
+            len(self.modes),
             len(argv),
             len(self.stdout),
             len(self.stderr),
         )
-        columns = (self.facts.tobytes(), self.outs.tobytes(), self.kids.tobytes())
+        columns = (self.facts.tobytes(), self.outs.tobytes(), self.kids.tobytes(), self.modes.tobytes())
         return b"".join((head, *columns, argv, self.stdout, self.stderr, self.why))
 
     @staticmethod
@@ -126,11 +132,14 @@ class Result:
         r.flags, r.kept, r.code, r.env, r.full_env = head[2], head[3], head[4], head[6], head[7]
         r.wall_us, r.build, r.steps = head[8], head[9], head[10]
         at = _HEAD.size
-        for column, length in ((r.facts, head[11]), (r.outs, head[12]), (r.kids, head[13])):
-            column.frombytes(data[at : at + 4 * length])
-            at += 4 * length
+        for column, length in zip((r.facts, r.outs, r.kids, r.modes), head[11:15], strict=True):
+            size = length * column.itemsize
+            column.frombytes(data[at : at + size])
+            at += size
+        if r.modes and 3 * len(r.modes) != len(r.outs):
+            raise ValueError("modes")
         texts = []
-        for length in head[14:17]:
+        for length in head[15:18]:
             texts.append(data[at : at + length])
             at += length
         r.argv, r.stdout, r.stderr, r.why = texts[0].split(b"\0"), texts[1], texts[2], data[at:]

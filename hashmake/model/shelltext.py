@@ -37,6 +37,15 @@ def _harmless(text: bytes) -> bool:
     return not re.search(rb"[<>`|&({]", rest)
 
 
+_MAKE = re.compile(rb"(?:^|[\s;&|(])(?:\S*/)?g?make(?:\s|$)")
+
+
+def calls_make(argv: list[bytes]) -> bool:
+    """Whether a command looks as if it started make: program, then its arguments with its name in front."""
+    named = argv[0].rpartition(b"/")[2] in (b"make", b"gmake")
+    return named or (b"make" in argv[-1] and _MAKE.search(argv[-1]) is not None)
+
+
 # ---- which variables a shell text can use -------------------------------------------------------------------------
 
 _REFERENCE = re.compile(rb"\$\{?#?([A-Za-z_][A-Za-z0-9_]*)")

@@ -40,5 +40,6 @@ class Plain:
         c = engine.ending.log.counts
         wall = time.monotonic() - self._began
         failed = f", {c.failed} failed" if c.failed else ""
-        sys.stderr.write(f"hashmake: {c.run} steps ran{failed}, {c.skipped} were current, {wall:.1f} s\n")
+        restored = f", {c.restored} were restored" if c.restored else ""
+        sys.stderr.write(f"hashmake: {c.run} steps ran{failed}{restored}, {c.skipped} were current, {wall:.1f} s\n")
         sys.stderr.flush()

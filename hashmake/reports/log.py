@@ -21,7 +21,7 @@ def as_json(build: int, words: list[str], code: int, engine: Engine, began: floa
         "exit_code": code,
         "wall_s": round(time.monotonic() - began, 3),
         "mode": "make",
-        "steps": {"run": counts.run, "skipped": counts.skipped, "restored": 0, "failed": counts.failed},
+        "steps": {"run": counts.run, "skipped": counts.skipped, "restored": counts.restored, "failed": counts.failed},
         "evaluated": counts.evaluated,
     }
     yield json.dumps(log).encode("ascii")[:-1] + b', "ran": ['
@@ -91,7 +91,7 @@ def lines(log: dict[str, Any]) -> list[str]:
         f"build {log['build']}: make {' '.join(log['argv'])}".rstrip(),
         (
             f"{log['mode']}, exit status {log['exit_code']}, {log['wall_s']:.2f} s; steps: {steps['run']} run,"
-            f" {steps['skipped']} skipped, {steps['failed']} failed"
+            f" {steps['skipped']} skipped, {steps['restored']} restored, {steps['failed']} failed"
         ),
     ]
     for ran in log["ran"]:

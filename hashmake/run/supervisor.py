@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from hashmake.errors import NotUnderstood
 from hashmake.judge.engine import Engine
-from hashmake.judge.running import Line, Running
+from hashmake.judge.running import Line, Restored, Running
 from hashmake.model.printed import ERR, ONE, OUT, Printed
 from hashmake.model.result import RECIPE, Result
 from hashmake.model.tables import NO_VALUE, PathId
@@ -59,7 +59,8 @@ class Supervisor:
         self._dirty = False
         self._committed = time.monotonic()
         self._pause_s = _COMMIT_EVERY_S
-        self._unread = (_identity(1), _identity(2), _identity(os.devnull))
+        self._unread = (_identity(1), _identity(2), _identity(os.devnull), _identity("/dev/tty"))
+        engine.restoring.one = _identity(1) == _identity(2)
         engine.evaluation.interrupted = lambda: bool(self.signals or self._severed)
 
     @property
@@ -174,8 +175,11 @@ class Supervisor:
             return
         line = Line((asked.parent, asked.recipe), asked.later, asked.echo) if asked.recipe else None
         answer = self._engine.ask(asked.kind, asked.parent, asked.cwd, asked.argv, asked.block.rstrip(b"\0"), line)
-        if isinstance(answer, Running) and answer.first:
-            self._first(answer.first, connection, answer)
+        if isinstance(answer, Restored):
+            self._first(answer.first, lambda: connection.tell(_all_of(answer.result)))
+        elif isinstance(answer, Running) and answer.first:
+            connection.running = answer  # should its launcher go meanwhile
+            self._first(answer.first, lambda: self._start_if_open(connection, answer))
         elif isinstance(answer, Result):
             read = self._engine.read_of(asked.parent) if asked.kind == RECIPE else OUT
             out = answer.stdout if read & (OUT | ONE) else b""
@@ -184,13 +188,16 @@ class Supervisor:
         else:
             self._start(connection, answer)
 
-    def _first(self, before: list[Running], connection: Connection, answer: Running) -> None:
-        """Run the lines of the same recipe that only print, in their order, then the one that was asked for."""
-        connection.running = answer  # should its launcher go meanwhile
+    def _first(self, before: list[Running], then: Callable[[], object]) -> None:
+        """Run the lines of the same recipe that only print, in their order; `then` what was asked for."""
         if before:
-            self._reruns.start(before.pop(0), lambda: self._first(before, connection, answer))
-        elif connection.open():
-            self._start(connection, answer)
+            self._reruns.start(before.pop(0), lambda: self._first(before, then))
+        else:
+            then()
+
+    def _start_if_open(self, connection: Connection, running: Running) -> None:
+        if connection.open():
+            self._start(connection, running)
 
     def _start(self, connection: Connection, running: Running) -> None:
         connection.running = running
@@ -198,6 +205,7 @@ class Supervisor:
         flags = trace.TIMES if running.times else 0
         flags |= trace.KEEP if running.keeps & (OUT | ONE) else 0
         flags |= trace.KEEP_ERR if running.keeps & (ERR | ONE) else 0
+        flags |= trace.WATCH if running.watched else 0
         connection.tell(protocol.run(running.number, flags))
 
     def _done(self, connection: Connection, done: protocol.Done) -> None:
@@ -245,6 +253,11 @@ class Supervisor:
                 self._start(ended.connection, again)
             elif not gone:
                 self._over_well(ended)
+
+
+def _all_of(result: Result) -> bytes:
+    """The answer for a step that is restored: its echo, and what it printed."""
+    return protocol.skip(result.code, result.stdout, result.stderr, aloud=True)
 
 
 def _identity(file: int | str) -> list[int]:

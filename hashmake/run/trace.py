@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from hashmake.model.letters import BEGUN
 
-VERSION = 11
+VERSION = 12
 MAGIC = 0x52544D48
 FIRST = 65536  # bytes that a new one has
-HEADER = struct.Struct("<IIQQIII20x")
-LOST, TIMES, KEEP, KEEP_ERR = 1, 2, 8, 16
+HEADER = struct.Struct("<IIQQIII4x64x")
+LOST, TIMES, KEEP, KEEP_ERR, WATCH = 1, 2, 8, 16, 32
 
 
 class TraceFile:

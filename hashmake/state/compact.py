@@ -218,7 +218,7 @@ class _Copy:
         new.facts = array("I", sorted(map(self._fact, old.facts)))
         for pid, pre, post in old.outputs():
             new.outs.extend((self._path(pid), self._value(pre), self._value(post)))
-        new.kids = old.kids
+        new.kids, new.modes = old.kids, old.modes
         self.new.new_results.append(new)
         if not new.flags & (COMPOSITE | FAILED):
             for row in new.outputs():

@@ -1,6 +1,6 @@
 """What is in the database: docs/database.md is generated from this text."""
 
-VERSION = 6
+VERSION = 7
 
 SCHEMA = """\
 One LMDB environment per output directory, `.hashmake/db/`. Keys are a table letter followed by what is said below.

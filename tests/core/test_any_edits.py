@@ -65,21 +65,22 @@ SOME = settings(
 EDITS = st.tuples(THINGS, st.sampled_from(SOURCES + PRODUCTS), st.integers(0, 3))
 
 
+@pytest.mark.parametrize("store", [False, True], ids=["", "store"])
 @pytest.mark.parametrize("makefile", [COMPILED, MOVED, APPENDED])
-def test_after_any_edits_the_tree_is_what_a_clean_build_makes(makefile: str) -> None:
+def test_after_any_edits_the_tree_is_what_a_clean_build_makes(makefile: str, store: bool) -> None:
     """World.build compares."""
 
     @SOME
     @given(st.lists(st.lists(EDITS, max_size=3), max_size=4))
     def holds(history: list[list[tuple[str, str, int]]]) -> None:
-        w = World(makefile, gen_in="g 0", a_c="0", b_c="0")
+        w = World(makefile, store=store, gen_in="g 0", a_c="0", b_c="0")
         w.build()
         for edits in history:
             for each in edits:
                 change(w, *each)
             w.build()
             assert w.code == 0
-            assert w.build() == ""
+            assert (w.build(), w.restored) == ("", [])
 
     holds()
 

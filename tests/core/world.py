@@ -13,7 +13,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from fakes import Files, MemoryDisk, MemoryTrace, at
+from fakes import Files, MemoryDisk, MemoryStore, MemoryTrace, at
 
 from core.makefile import Step, every, parse
 from core.process import Failed, Process
@@ -21,12 +21,13 @@ from hashmake.build.finish import Saving
 from hashmake.build.prepare import Preparation
 from hashmake.judge.engine import Engine
 from hashmake.judge.evaluation import Evaluation
+from hashmake.judge.running import Restored
 from hashmake.judge.tree import Tree
 from hashmake.model import digest, letters
 from hashmake.model.identity import key_of
 from hashmake.model.kinds import READ
 from hashmake.model.plugin import AnyProject
-from hashmake.model.printed import Printed
+from hashmake.model.printed import ERR, OUT, Printed
 from hashmake.model.recording import Recording
 from hashmake.model.result import COMPOSITE, RECIPE, ROOT, Result
 from hashmake.model.tables import NO_VALUE, PathId, ValueId
@@ -46,14 +47,17 @@ _RESTARTS = 3  # as build/evaluate.py
 class World:
     """See the module's text.
 
+    store      keep what steps leave; restored: names of the steps that were restored in the last build
     ran, why   of the last build: names of steps that ran, and for what reason each did
     during     name of a step -> what happens while it runs; `after`: when it has just ended
     settings   what each engine is given before make starts
     code       make's status in the last build; restarts: how often it was evaluated once more
     """
 
-    def __init__(self, makefile: str, checked: bool = True, **sources: str) -> None:
+    def __init__(self, makefile: str, checked: bool = True, store: bool = False, **sources: str) -> None:
         self.files = Files()
+        self.store = MemoryStore(self.files) if store else None
+        self.restored: list[str] = []
         self.recording = Recording()
         self.env = {"PATH": "/bin"}
         self.sources: dict[bytes, str] = {}
@@ -119,7 +123,7 @@ class World:
     def build(self, steps: str = "", goal: str = "all") -> str:
         """Build; which steps ran. `steps`: make asks for these only; `goal`: what it is called."""
         self.restarts = -1
-        self.ran, self.why = [], {}
+        self.ran, self.restored, self.why = [], [], {}
         while self.restarts < _RESTARTS:
             self.restarts += 1
             if not self._evaluate(steps.split(), goal, self.restarts == _RESTARTS):
@@ -152,7 +156,7 @@ class World:
         preparation = self._prepare(tree)
         evaluation = Evaluation(recording, self.goal, tree, disk, AnyProject(), _PLACES)
         self.traces: dict[int, list[bytes]] = {}
-        self.engine = Engine(evaluation, self._trace, OWN, [], b"", self._started)
+        self.engine = Engine(evaluation, self._trace, OWN, [], b"", self._started, self.store)
         self.engine.altered = set(preparation.altered)
         self.engine.forced = forced
         self.settings(self.engine)
@@ -243,12 +247,15 @@ class World:
     def _step_of(self, running: Running) -> Step | None:
         return self._steps.get((running.kind, *running.argv))
 
-    def ask(self, step: Step, parent: Running) -> Result | Running:
+    def ask(self, step: Step, parent: Running) -> Result | Restored | Running:
         """Ask the engine as a launcher does."""
         return self.engine.ask(step.kind, parent.number, CWD, step.argv, self._block())
 
     def _ask(self, step: Step, parent: Running) -> int:
         answer = self.ask(step, parent)
+        if isinstance(answer, Restored):
+            self.restored.append(step.name)
+            answer = answer.result
         if isinstance(answer, Result):
             self.answers[step.name] = answer.stdout
             return answer.code
@@ -272,7 +279,10 @@ class World:
         return self._end(step, running, code, out if step.kind != RECIPE else "")
 
     def _end(self, step: Step, running: Running, code: int, out: str = "") -> int:
-        result = self.engine.ending.done(running, code, 1, Printed(out.encode()))
+        printed = (
+            Printed(b"%s says so" % step.name.encode(), b"", OUT | ERR) if running.watched else Printed(out.encode())
+        )
+        result = self.engine.ending.done(running, code, 1, printed)
         self.answers[step.name] = result.stdout
         reason = running.reason
         assert reason is not None

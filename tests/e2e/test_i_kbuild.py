@@ -24,7 +24,16 @@ MODULES = ["mod/one.o", "mod/two.o"]
 
 @pytest.fixture
 def tree(project: Project) -> Project:
-    """The tree, built twice: the second build begins with what the first one found to be needed."""
+    """The tree, built twice: the second build begins with what the first one found to be needed.
+
+    Nothing is kept: what is judged stale is what runs.
+    """
+    project.environment["HASHMAKE_STORE"] = "off"
+    return built_twice(project)
+
+
+def built_twice(project: Project) -> Project:
+    """See `tree`."""
     fill(project)
     project.check(project.attempt(), runs=999)
     project.edit("mod/one.c", "alpha();", "alpha() + 1;")
@@ -49,6 +58,19 @@ def test_an_option_runs_what_mentions_it(tree: Project) -> None:
     rebuilt(tree, "core/red.o", "core/blue.o")
     tree.write(".config", CONFIG)
     rebuilt(tree, "core/blue.o")
+
+
+def test_with_a_store_going_back_compiles_nothing(project: Project) -> None:
+    """Options, needed symbols and whitelists that have been seen before."""
+    tree = built_twice(project)
+    for name, text in ((".config", CONFIG.replace("CONFIG_RED=y\n", "")), ("whitelist", "epsilon\n")):
+        before = tree.text(name) if tree.has(name) else ""
+        tree.write(name, text)
+        tree.check(tree.rebuild(), runs=999)
+        tree.write(name, before)
+        rebuilt(tree)
+    tree.build("clean")
+    rebuilt(tree)
 
 
 def test_a_variable_that_is_no_word_of_a_makefile_costs_nothing(tree: Project) -> None:
@@ -132,6 +154,7 @@ def why(project: Project, path: str) -> str:
 
 def test_the_first_build_is_stock_makes_and_the_next_begins_where_it_ended(project: Project) -> None:
     """After `clean`, each unit is compiled once, where stock make compiles what exports something twice."""
+    project.environment["HASHMAKE_STORE"] = "off"
     fill(project)
     first = project.attempt()
     project.check(first, runs=999)

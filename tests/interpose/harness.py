@@ -14,11 +14,11 @@ import xxhash
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "hashmake" / "interpose"
-VERSION = 11
+VERSION = 12
 TRACE_MAGIC = 0x52544D48
 VIEW_MAGIC = 0x57564D48
 TRACE_FIRST = 65536
-TRACE_HEADER = struct.Struct("=IIQQIII5I")
+TRACE_HEADER = struct.Struct("=IIQQIIII8Q")
 TABLES = 10
 VIEW_HEADER = struct.Struct(f"=II6Q{TABLES}Q")
 HIDE, TIME = 1, 2
@@ -99,7 +99,7 @@ class RunDirectory:
 
     def make_trace(self, step: int, size: int = TRACE_FIRST, flags: int = 0) -> None:
         """Make the empty trace file of a step."""
-        header = TRACE_HEADER.pack(TRACE_MAGIC, VERSION, TRACE_HEADER.size, size, flags, 0, 0, *[0] * 5)
+        header = TRACE_HEADER.pack(TRACE_MAGIC, VERSION, TRACE_HEADER.size, size, flags, 0, 0, *[0] * 9)
         (self.folder / "t" / str(step)).write_bytes(header + bytes(size - len(header)))
 
     def make_view(

@@ -77,7 +77,7 @@ def test_every_message_has_its_letter() -> None:
 
 # Of each decoder: its name for the constant, the constant, and how far it is shifted in an entry's value.
 DECODED: list[tuple[Any, str, str, int]] = [
-    *((trace, name, name, 0) for name in ("VERSION", "LOST", "TIMES", "KEEP", "KEEP_ERR")),
+    *((trace, name, name, 0) for name in ("VERSION", "LOST", "TIMES", "KEEP", "KEEP_ERR", "WATCH")),
     (trace, "MAGIC", "TRACE_MAGIC", 0),
     (known, "MAGIC", "KNOWN_MAGIC", 0),
     (trace, "FIRST", "TRACE_FIRST", 0),
@@ -111,13 +111,13 @@ def test_every_state_and_every_flag_is_decoded() -> None:
     assert wanted <= {constant for module, _name, constant, _shift in DECODED if module is view}
     flags = {
         name
-        for name in re.findall(r"^#define HM_(\w+) (?:1|2|4|8|16)u\b", HEADER, re.MULTILINE)
+        for name in re.findall(r"^#define HM_(\w+) (?:1|2|4|8|16|32|64)u\b", HEADER, re.MULTILINE)
         if name[:2] not in {"V_", "VF"}
     }
-    assert flags - {"UNWRITTEN"} == {
+    assert flags - {"UNWRITTEN", "TERMINAL"} == {
         constant
         for module, name, constant, _shift in DECODED
-        if name in {"LOST", "TIMES", "KEEP", "KEEP_ERR"} and module is trace
+        if name in {"LOST", "TIMES", "KEEP", "KEEP_ERR", "WATCH"} and module is trace
     }
 
 

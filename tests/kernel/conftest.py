@@ -40,7 +40,9 @@ def sources() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tree(sources: None) -> Linux:
     """The tree with its output directory elsewhere, nothing built."""
-    shared = Linux(cache.CACHE / "linux", cache.CACHE / "out")
+    store = cache.CACHE / "store"
+    shutil.rmtree(store, ignore_errors=True)
+    shared = Linux(cache.CACHE / "linux", cache.CACHE / "out", store=str(store))
     shared.restore()
     return shared
 

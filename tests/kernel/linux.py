@@ -81,6 +81,7 @@ class Linux:
     compiler: str = "gcc"
     archive: Path = ARCHIVE
     ready: bool = False
+    store: str = "off"  # HASHMAKE_STORE
     pinned: bool = True  # the time, the user and the host that a kernel would tell of its build are fixed
 
     @property
@@ -231,7 +232,13 @@ class Linux:
         )
 
     def _environment(self, path: str) -> dict[str, str]:
-        base = {"PATH": path, "HOME": str(CACHE / "home"), "LC_ALL": "C", **(PINNED if self.pinned else {})}
+        base = {
+            "PATH": path,
+            "HOME": str(CACHE / "home"),
+            "LC_ALL": "C",
+            "HASHMAKE_STORE": self.store,
+            **(PINNED if self.pinned else {}),
+        }
         return {**base, "PYTHONPATH": tool.python_path()} if tool.python_path() else base
 
     def verify(self, *words: str) -> tuple[int, dict[str, Any]]:

@@ -99,11 +99,11 @@ def test_touching_every_file_is_null(linux: Linux) -> None:
 
 
 def test_one_edited_source_is_one_compile(linux: Linux) -> None:
-    """A function added to kernel/fork.c: that object and the images; and back again."""
+    """A function added to kernel/fork.c: that object and the images; back again nothing is compiled."""
     built = check_edit(linux, FUNCTION)
     assert built.sources() == ["kernel/fork.o"]
     linux.restore()
-    assert linux.build().sources() == ["kernel/fork.o"]
+    assert linux.build().sources() == []
     linux.check()
     check_null(linux)
 
@@ -115,23 +115,43 @@ def test_a_comment_is_one_compile_and_no_link(linux: Linux) -> None:
     check_no_link(built)
 
 
-def test_a_deleted_object_is_one_compile_and_no_link(linux: Linux) -> None:
+def test_a_deleted_object_is_restored(linux: Linux) -> None:
     """It comes back as it was."""
     (linux.out / "kernel/fork.o").unlink()
     built = linux.build()
+    linux.check()
+    assert built.objects() == []
+    check_no_link(built)
+
+
+def test_without_a_store_a_deleted_object_is_one_compile_and_no_link(linux: Linux) -> None:
+    """It comes out as it was."""
+    (linux.out / "kernel/fork.o").unlink()
+    built = linux.build(HASHMAKE_STORE="off")
     linux.check()
     assert built.objects() == ["kernel/fork.o"]
     check_no_link(built)
 
 
-def test_a_damaged_object_is_one_compile_and_no_link(linux: Linux) -> None:
+def test_after_clean_nothing_is_compiled(linux: Linux) -> None:
+    """Nor linked: all that a build had made is put back."""
+    linux.build("clean")
+    assert not (linux.out / "vmlinux").exists()
+    built = linux.build()
+    linux.check()
+    assert built.objects() == []
+    check_no_link(built)
+    check_null(linux)
+
+
+def test_a_damaged_object_is_restored(linux: Linux) -> None:
     """Somebody wrote into it."""
     with (linux.out / "kernel/fork.o").open("r+b") as file:
         file.seek(200)
         file.write(b"damaged")
     built = linux.build()
     linux.check()
-    assert built.objects() == ["kernel/fork.o"]
+    assert built.objects() == []
     check_no_link(built)
 
 

@@ -71,6 +71,40 @@ CHAIN = "all:\n\t{first}\n\tcp in mid\n\tcat mid >> f\n"
 BOTH = pytest.mark.parametrize("below", [False, True], ids=["asked for", "in a skipped sub-make"])
 
 
+@pytest.mark.parametrize("way", ["plain", "link", "dots"])
+def test_a_file_outside_that_a_record_calls_a_product_is_not_restored(tree: Tree, way: str) -> None:
+    """The content is in the store: it does not get to any other place than one below the tree."""
+    victim = tree.outside / "victim"
+    victim.write_text("precious\n")
+    (tree.root / "link").symlink_to(tree.outside)
+    spelt = str({"plain": victim, "link": tree.root / "link/victim", "dots": f"{tree.root}/../outside/victim"}[way])
+    tree.makefile(COPY)
+    (tree.root / "a.in").write_text("1\n")
+    tree.build()
+
+    def change(recording: Recording, results: list[Result]) -> None:
+        for result in results:
+            if result.modes:
+                result.outs.extend((recording.tables.path(os.fsencode(spelt)), 0, result.outs[2]))
+                result.modes.append(result.modes[0])
+
+    tree.doctor(change)
+    (tree.root / "a.out").unlink()
+    tree.build()
+    assert (tree.root / "a.out").read_text() == "1\n"
+    assert victim.read_text() == "precious\n"
+
+
+def test_a_product_is_restored_inside_the_tree(tree: Tree) -> None:
+    """The check lets through what it is there to let through."""
+    tree.makefile(COPY)
+    (tree.root / "a.in").write_text("1\n")
+    tree.build()
+    (tree.root / "a.out").unlink()
+    assert "1 were restored" in tree.build()
+    assert (tree.root / "a.out").read_text() == "1\n"
+
+
 def chain(tree: Tree, below: bool) -> None:
     """A step makes f, a later one appends what is known late to have changed: the first is judged current by then."""
     tree.makefile(CHAIN.format(first="$(MAKE) -C sub" if below else "echo one > f"))
@@ -84,6 +118,7 @@ def chain(tree: Tree, below: bool) -> None:
 @BOTH
 def test_a_version_is_brought_back_by_what_make_asks_for(tree: Tree, below: bool) -> None:
     """Without an enemy: the result is that of a clean build, and what had to run again ran."""
+    tree.environment["HASHMAKE_STORE"] = "off"
     chain(tree, below)
     assert tree.build().splitlines()[-1].startswith(f"hashmake: {2 if below else 3} steps ran")
     assert (tree.root / "f").read_text() == "one\nthree\n"
@@ -93,6 +128,7 @@ def test_a_version_is_brought_back_by_what_make_asks_for(tree: Tree, below: bool
 @BOTH
 def test_a_command_in_a_record_is_never_started(tree: Tree, below: bool) -> None:
     """Neither its words, nor its environment."""
+    tree.environment["HASHMAKE_STORE"] = "off"
     chain(tree, below)
     trap = tree.outside / "trap"
 

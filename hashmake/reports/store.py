@@ -1,0 +1,73 @@
+"""`hashmake store`: what the store of this user holds; trim, empty or check it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from hashmake.errors import UserError
+from hashmake.store import local
+from hashmake.store.place import StorePlace, choose
+
+
+def store(doing: str, as_json: bool) -> tuple[str, int]:
+    """Do it (stats, gc, clear or verify): what is to be said, and the exit status. Raises UserError."""
+    place = choose()
+    if place.refused:
+        raise UserError(place.refused)
+    if not place.top:
+        raise UserError("there is no store: HASHMAKE_STORE says so, or there is no home directory")
+    try:
+        found, code = _VERBS[doing](place)
+    except OSError as error:
+        raise UserError(f"{error.filename or place.top}: {error.strerror}") from error
+    found = {"store": place.top, "limit": place.limit, **found}
+    return (json.dumps(found) if as_json else "\n".join(_lines(found))), code
+
+
+def _stats(place: StorePlace) -> tuple[dict[str, Any], int]:
+    there = local.contents(place.top)
+    return {"contents": len(there), "bytes": sum(size for _path, size, _used in there)}, 0
+
+
+def _collect(place: StorePlace) -> tuple[dict[str, Any], int]:
+    local.make(place.top)
+    before = len(local.contents(place.top))
+    local.collect(place.top, place.limit)
+    found, code = _stats(place)
+    return {"removed": before - len(local.contents(place.top)), **found}, code
+
+
+def _clear(place: StorePlace) -> tuple[dict[str, Any], int]:
+    before = len(local.contents(place.top))
+    for name in ("objects", "new"):
+        shutil.rmtree(f"{place.top}/{name}", ignore_errors=True)
+    local.make(place.top)
+    local.collect(place.top, place.limit)
+    return {"removed": before, "contents": 0, "bytes": 0}, 0
+
+
+def _verify(place: StorePlace) -> tuple[dict[str, Any], int]:
+    bad = local.damaged(place.top)
+    found, _code = _stats(place)
+    return {"damaged": bad, **found}, 1 if bad else 0
+
+
+_VERBS: dict[str, Callable[[StorePlace], tuple[dict[str, Any], int]]] = {
+    "stats": _stats,
+    "gc": _collect,
+    "clear": _clear,
+    "verify": _verify,
+}
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    out = [f"store      {found['store']} (at most {_megabytes(found['limit'])})"]
+    if "removed" in found:
+        out.append(f"removed    {found['removed']} contents")
+    out += [f"damaged    {path}: removed; whoever needs it makes it again" for path in found.get("damaged", [])]
+    return [*out, f"contents   {found['contents']} ({_megabytes(found['bytes'])})"]
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,1 @@
+"""What steps left, kept by content."""

@@ -1,0 +1,289 @@
+"""What steps left is kept: going back to an earlier state restores it instead of running steps again."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from . import tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .project import Project, Result
+
+pytestmark = [pytest.mark.one_mode, pytest.mark.usefixtures("needs_hashmake")]
+
+COPIES = """\
+all: a.out b.out
+%.out: %.in
+	cp $< $@; echo "warning: $@" >&2; echo made $@
+clean:
+	rm -f *.out
+"""
+
+
+def copies(project: Project, makefile: str = COPIES) -> Result:
+    """Two products from two sources, built once."""
+    project.write("Makefile", makefile)
+    project.write("a.in", "a 1\n")
+    project.write("b.in", "b 1\n")
+    return project.build()
+
+
+def restored(project: Project) -> int:
+    """How many steps the last build restored."""
+    count: int = project.log()["steps"]["restored"]
+    return count
+
+
+def objects(project: Project) -> list[Path]:
+    """The contents in the store."""
+    top = project.root / "home/.cache/hashmake/store/objects"
+    return [path for path in top.rglob("*") if path.is_file()]
+
+
+def test_an_edit_taken_back_runs_nothing_and_says_what_was_said(project: Project) -> None:
+    """Echo, output and warnings, each on its stream."""
+    first = copies(project)
+    project.edit("a.in", "1", "2")
+    project.check(project.rebuild(), runs=1)
+    project.edit("a.in", "2", "1")
+    back = project.rebuild()
+    project.check(back, runs=0)
+    assert back.out.splitlines() == [line for line in first.out.splitlines() if "b." not in line]
+    assert [line for line in back.err.splitlines() if "hashmake" not in line] == ["warning: a.out"]
+    assert "0 steps ran, 1 were restored, 1 were current" in back.err
+
+
+def test_after_clean_everything_is_restored(project: Project) -> None:
+    copies(project)
+    project.build("clean")
+    assert not project.has("a.out")
+    again = project.rebuild()
+    assert restored(project) == 2
+    project.check(again, runs=0)
+
+
+def test_deleted_and_damaged_products_are_restored(project: Project) -> None:
+    copies(project)
+    project.lose("a.out")
+    project.damage("b.out")
+    again = project.rebuild()
+    project.check(again, runs=0)
+    assert "b.out: changed by hand, made again" in again.err
+
+
+def test_modes_links_and_directories_are_as_the_step_made_them(project: Project) -> None:
+    """Also what it took away."""
+    project.write(
+        "Makefile",
+        "all: in\n\trm -rf d; mkdir -p d/e; cp in d/e/f; chmod 440 d/e/f; ln -s e/f d/l; chmod 750 d\n\ttouch end\n",
+    )
+    project.write("in", "1\n")
+    project.build()
+    project.lose("d")
+    again = project.rebuild()
+    assert restored(project) == 1
+    project.check(again, runs=0)
+
+
+def test_a_chain_in_place_is_restored_at_any_link(project: Project) -> None:
+    """As objtool does: a step changes what another one made; only the last link has changed, and has changed back."""
+    project.write("Makefile", "all: p\np: a.in b.in\n\tcp a.in p\n\tcat b.in >> p\n\tcat b.in b.in | cat >> p\n")
+    project.write("a.in", "a\n")
+    project.write("b.in", "b 1\n")
+    project.build()
+    project.edit("b.in", "1", "2")
+    project.check(project.rebuild(), runs=3)  # the copy is brought back, not made again
+    assert "cp a.in p" not in [step["command"] for step in project.log()["ran"]]
+    project.edit("b.in", "2", "1")
+    project.check(project.rebuild(), runs=0)
+
+
+def test_below_makes_steps_are_restored_as_well(project: Project) -> None:
+    project.write("Makefile", "all:\n\t$(MAKE) -C sub\n\tcp sub/a.out top\n")
+    project.write("sub/Makefile", "all: a.out\na.out: a.in\n\tcp a.in a.out\n")
+    project.write("sub/a.in", "1\n")
+    project.build()
+    project.edit("sub/a.in", "1", "2")
+    project.check(project.rebuild(), runs=2)
+    project.edit("sub/a.in", "2", "1")
+    project.check(project.rebuild(), runs=0)
+
+
+def test_lines_that_only_print_are_seen_with_a_restored_line_of_their_recipe(project: Project) -> None:
+    copies(project, "all: a.out\na.out: a.in\n\t@echo CP $@\n\t@cp a.in a.out\n")
+    project.lose("a.out")
+    again = project.rebuild()
+    project.check(again, runs=0)
+    assert again.out == "CP a.out\n"
+
+
+@pytest.mark.parametrize("how", ["--no-store", "off"])
+def test_it_can_be_switched_off(project: Project, how: str) -> None:
+    """Nothing is kept, nothing restored."""
+    words = [how] if how != "off" else []
+    project.environment |= {"HASHMAKE_STORE": how} if how == "off" else {}
+    project.write("Makefile", COPIES)
+    project.write("a.in", "a 1\n")
+    project.write("b.in", "b 1\n")
+    project.build(*words)
+    assert not objects(project)
+    project.lose("a.out", "b.out")
+    assert project.build(*words).count() == 2
+    project.environment.pop("HASHMAKE_STORE", None)
+    assert project.build("-B").count() == 2
+    project.lose("a.out", "b.out")
+    assert project.build(*words).count() == (2 if words else 0)
+
+
+def test_a_damaged_store_costs_time_and_nothing_else(project: Project) -> None:
+    """Cut, emptied, bits flipped, gone: the steps run, and what they leave is kept again."""
+    copies(project)
+    for number, content in enumerate(sorted(objects(project))):
+        content.chmod(0o600)
+        content.write_bytes(b"x" * 4 if number % 2 else b"")
+    project.lose("a.out", "b.out")
+    project.check(project.rebuild(), runs=2)
+    project.lose("a.out", "b.out")
+    project.check(project.rebuild(), runs=0)
+
+
+def test_a_store_that_can_not_be_written_is_one_line(project: Project) -> None:
+    project.write("here", "a file in its place\n")
+    project.write("Makefile", COPIES)
+    project.write("a.in", "a 1\n")
+    project.write("b.in", "b 1\n")
+    first = project.build(HASHMAKE_STORE=str(project.tree / "here"))
+    assert first.err.count("nothing is kept for other builds") == 1
+    project.check(first, runs=2)
+
+
+def test_a_step_that_prints_much_prints_all_of_it_and_runs_again(project: Project) -> None:
+    project.write("Makefile", "all: a.out\na.out: a.in\n\t@cp a.in a.out; seq 20000\n")
+    project.write("a.in", "1\n")
+    assert project.build().out.splitlines()[-1] == "20000"
+    project.lose("a.out")
+    again = project.rebuild()
+    project.check(again, runs=1)
+    assert len(again.out.splitlines()) == 20000
+
+
+def test_a_make_that_a_script_calls_is_nobodys_output(project: Project) -> None:
+    """What hashmake keeps of the script's output does not count as somebody who reads what that make prints."""
+    project.write("Makefile", "all: a.out\na.out: build.sh a.in\n\t@sh build.sh\n")
+    project.write("build.sh", "$TOOL --no-print-directory -f inner.mk; cp a.in a.out\n")
+    project.write("inner.mk", "all: made\n\t@echo done\nmade: b.in\n\t@cp b.in made; echo made\n")
+    project.write("a.in", "1\n")
+    project.write("b.in", "1\n")
+    first = project.build(TOOL="make")
+    assert first.out == "made\ndone\n"
+    project.check(first, runs=2)
+    project.edit("a.in", "1", "2")
+    again = project.rebuild(TOOL="make")
+    project.check(again, runs=1)
+    assert "made" not in again.out
+
+
+def test_what_a_process_left_behind_prints_is_not_lost(project: Project) -> None:
+    """And such a step is not restored."""
+    project.write("Makefile", "all: a.out\na.out: a.in\n\t@cp a.in a.out; (sleep 0.3; echo late) & echo soon\n")
+    project.write("a.in", "1\n")
+    out = project.root / "out"
+    with out.open("w") as file:
+        command = [*tool.build_command()]
+        subprocess.run(command, cwd=project.tree, env=project.environment, stdout=file, check=True)
+    for _ in range(100):
+        if "late" in out.read_text():
+            break
+        time.sleep(0.1)
+    assert out.read_text().split() == ["soon", "late"]
+
+
+def test_a_private_key_is_made_anew(project: Project) -> None:
+    """And with it what comes of it."""
+    project.write(
+        "Makefile",
+        "all: cert\nkey: a.in\n\t@(echo '-----BEGIN PRIVATE KEY-----'; cat a.in) > key\n"
+        "cert: key\n\t@grep -v BEGIN key > cert\n",
+    )
+    project.write("a.in", "1\n")
+    project.build()
+    project.lose("key", "cert")
+    again = project.rebuild()
+    assert [step["command"].split()[0] for step in project.log()["ran"]] == ["(echo"]
+    assert restored(project) == 1
+    project.check(again)
+
+
+def on_terminal(project: Project, *words: str) -> str:
+    """What a build prints on a terminal of its own."""
+    command = [*tool.build_command(), *words]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(project.tree)
+        os.execvpe(command[0], command, {**project.environment, "TERM": "dumb"})
+    shown = b""
+    try:
+        while data := os.read(terminal, 65536):
+            shown += data
+    except OSError:
+        pass  # nobody has it open any more
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, shown
+    return shown.decode().replace("\r\n", "\n")
+
+
+TALKS = """\
+all: a.out
+a.out: a.in
+	@cp a.in a.out; [ -t 1 ] && echo yes; [ -t 2 ] && echo yes >&2; {more}echo end
+"""
+
+
+def test_a_terminal_stays_one_and_what_it_showed_is_shown_again(project: Project) -> None:
+    project.write("Makefile", TALKS.format(more=""))
+    project.write("a.in", "1\n")
+    assert on_terminal(project, "-s") == "yes\nyes\nend\n"
+    project.lose("a.out")
+    assert on_terminal(project, "-s") == "yes\nyes\nend\n"
+    assert restored(project) == 1
+
+
+ASKS = "import sys, termios; modes = termios.tcgetattr({fd}); print(bool(modes[1] & termios.OPOST), flush=True)"
+
+
+@pytest.mark.parametrize("fd", [1, 2])
+def test_who_asks_for_more_of_the_terminal_gets_the_real_one(project: Project, fd: int) -> None:
+    """As menuconfig does, which sets its modes; then nobody knows what was shown, and the step is not restored."""
+    project.script("asks.py", f"#!/usr/bin/python3\n{ASKS.format(fd=fd)}\n")
+    project.write("Makefile", TALKS.format(more="./asks.py; "))
+    project.write("a.in", "1\n")
+    assert on_terminal(project, "-s") == "yes\nyes\nTrue\nend\n"
+    project.lose("a.out")
+    assert on_terminal(project, "-s") == "yes\nyes\nTrue\nend\n"
+    assert restored(project) == 0
+
+
+def test_what_the_store_holds_can_be_looked_after(project: Project) -> None:
+    copies(project)
+
+    def verb(*words: str) -> tuple[int, str]:
+        command = tool.verb_command("store", *words)
+        done = subprocess.run(command, env=project.environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    assert "contents   2 (0.0 MB)" in verb()[1]
+    objects(project)[0].chmod(0o600)
+    objects(project)[0].write_text("bad")
+    assert verb("--verify")[0] == 1
+    assert "contents   1 " in verb("--stats")[1]
+    assert "contents   0 " in verb("--clear")[1]
+    assert '"contents": 0' in verb("--json")[1]
+    project.check(project.rebuild(), runs=0)
