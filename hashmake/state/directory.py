@@ -80,8 +80,15 @@ class StateDirectory:
         try:
             os.mkdir(self.database, 0o700)
         except FileExistsError:
-            if os.path.lexists(self.database) and not os.path.isdir(self.database):
-                raise
+            # One look: between two of them another build may remove it and make it again.
+            try:
+                there = os.stat(self.database)
+            except FileNotFoundError:
+                if os.path.islink(self.database):
+                    raise  # one that leads to nothing
+            else:
+                if not stat.S_ISDIR(there.st_mode):
+                    raise
 
     def check(self) -> None:
         """Refuse a directory of which another user owns or may write anything. Raises StateUnusable."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hashmake.model.result import KEPT
 from hashmake.run.directory import boot_id
 from hashmake.state.database import Database
 from hashmake.state.directory import StateDirectory
@@ -31,6 +32,7 @@ def names(tree: Tree, victim: Path, spelt: str) -> None:
         vid = tables.value(b"F-" + len(victim.read_bytes()).to_bytes(8, "little") + bytes(16))
         for result in results:
             result.outs.extend((pid, 0, vid))
+            result.modes.extend([KEPT | 0o644] if result.modes else [])
         for goal in recording.goals.values():
             recording.product(goal, pid, 0, vid, 1)  # type: ignore[arg-type]  # ABSENT
             goal.complete[pid] = (0, vid)  # type: ignore[assignment]  # ABSENT
