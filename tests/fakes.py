@@ -122,6 +122,7 @@ class MemoryStore:
         self._files = files
         self.kept: dict[bytes, tuple[str, str, bool]] = {}
         self.lost: set[bytes] = set()
+        self.notes: dict[tuple[bytes, bytes], dict[bytes, bytes]] = {}
 
     def keep(self, path: bytes, version: bytes) -> int | None:
         node = self._files.nodes.get(path)
@@ -130,6 +131,27 @@ class MemoryStore:
                 return None
             self.kept[version] = (node.kind, node.text, node.executable)
         return 0
+
+    def note(self, table: bytes, key: bytes, name: bytes, data: Callable[[], bytes]) -> None:
+        self.notes.setdefault((table, key), {}).setdefault(name, data())
+
+    def noted(self, table: bytes, key: bytes, most: int) -> list[tuple[bytes, bytes]]:
+        return list(self.notes.get((table, key), {}).items())[-1 : -most - 1 : -1]
+
+    def put(self, content: bytes, executable: bool) -> bytes | None:
+        version = version_of(content.decode(), executable)
+        self.kept[version] = ("F", content.decode(), executable)
+        return version
+
+    def get(self, version: bytes) -> bytes | None:
+        return self.kept[version][1].encode() if version in self.kept else None
+
+    def mentions(self, version: bytes, word: bytes) -> bool:
+        _kind, text, _executable = self.kept.get(version, ("", "", False))
+        return word in version or word in text.encode()
+
+    def is_packed(self, _version: bytes) -> bool:
+        return False
 
     def fetch(self, files: list[tuple[bytes, bytes, int]]) -> MemoryFetched | None:
         if any(version and (version in self.lost or version not in self.kept) for _path, version, _mode in files):

@@ -24,6 +24,7 @@ from hashmake.state.recovery import begin, recover
 from hashmake.tell import say
 
 if TYPE_CHECKING:
+    from hashmake.judge.log import Log
     from hashmake.progress.plain import Progress
 
 _MAX_RESTARTS = 3
@@ -50,10 +51,11 @@ def evaluate(request: Request, check: Check) -> int:
     opened = open_recording(state)
     code = 2
     ruined = ""
+    session: Session | None = None
     try:
         for attempt in range(_MAX_RESTARTS + 1):
             # What can't be put right by running what is stale is put right by running everything.
-            session, code = _settled(request, opened, check, anew=attempt == _MAX_RESTARTS)
+            session, code = _settled(request, opened, check, anew=attempt == _MAX_RESTARTS, before=session)
             check = Check()  # make has been at work
             ruined = session.ruined
             if ruined and session.again:
@@ -64,6 +66,8 @@ def evaluate(request: Request, check: Check) -> int:
         else:
             say(f"{request.out}: products can't be brought to their last versions; remove them (make clean) and build")
             code = code or EXIT_FAILED
+        if session is not None:
+            session.say_what_ran(code)
     except Damaged as damage:
         ruined = str(damage)
         raise StateUnusable(f"{state.database}: {damage}") from damage
@@ -75,14 +79,17 @@ def evaluate(request: Request, check: Check) -> int:
     return code
 
 
-def _settled(request: Request, opened: Opened, check: Check, anew: bool) -> tuple["Session", int]:
+def _settled(
+    request: Request, opened: Opened, check: Check, anew: bool, before: "Session | None"
+) -> tuple["Session", int]:
     """A build, and again for each product that turned out to be a source meanwhile: there are only so many."""
     while True:
-        session = Session(request, opened, check, anew)
+        session = Session(request, opened, check, anew, before)
         check = Check()
         code = session.build()
         if not (session.roles and session.again):
             return session, code
+        before = session
 
 
 class Session:
@@ -93,8 +100,10 @@ class Session:
     ruined  why the database can't be written and is to be set aside
     """
 
-    def __init__(self, request: Request, opened: Opened, check: Check, anew: bool) -> None:
-        """`anew`: nothing that is recorded is believed."""
+    def __init__(
+        self, request: Request, opened: Opened, check: Check, anew: bool, before: "Session | None" = None
+    ) -> None:
+        """`anew`: nothing that is recorded is believed; `before`: the evaluation that made this one necessary."""
         self.again = False
         self.roles = 0
         self._anew = anew
@@ -102,8 +111,12 @@ class Session:
         setting.disk.know_contents(check.same, check.since_ns)
         self._preparation = Preparation(setting)
         self._saving = Saving(setting, self._preparation)
-        self._progress: Progress = request.progress or for_build(
-            request.quiet, request.drop_in, setting.expected_steps()
+        self._before = before._log if before is not None else None
+        self._log: Log | None = None
+        self._progress: Progress = (
+            before._progress
+            if before is not None
+            else request.progress or for_build(request.quiet, request.drop_in, setting.expected_steps())
         )
 
     @property
@@ -138,8 +151,12 @@ class Session:
             directory.remove(run_dir)
         self.again = engine.evaluation.restart or wrong
         self.roles = engine.evaluation.roles
-        self._progress.close(engine, code)
         return EXIT_INTERRUPTED if stopped else code
+
+    def say_what_ran(self, code: int) -> None:
+        """The build is over."""
+        if self._log is not None:
+            self._progress.close(self._log.counts, code)
 
     def _evaluate(self, run_dir: str, distrust: bool, first_contact: bool) -> tuple[Engine, int, bool, bool]:
         """Make's part: the engine, the exit status, whether it was interrupted (Ctrl-C), whether all was saved."""
@@ -153,6 +170,9 @@ class Session:
         library = loadable(run_dir)
         engine = setting.engine(tree, run_dir, library, self._progress.step)
         engine.forced |= distrust
+        self._log = engine.ending.log
+        if self._before is not None:
+            self._log.begin_after(self._before)
         engine.altered = set(preparation.altered)
         engine.evaluation.give_up = view.give_up
         supervisor = Supervisor(engine, run_dir, library, lambda: self._saving.save(engine))

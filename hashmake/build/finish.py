@@ -52,6 +52,7 @@ class Saving:
         """Make has ended: save all of it; whether that could be done."""
         request, recording = self._setting.request, self._setting.recording
         engine.unsaved.settle()
+        engine.sharing.tell()
         recording.seq = engine.evaluation.tree.seq
         complete = code == 0 and not engine.evaluation.restart and not request.arguments.old_files
         if complete:

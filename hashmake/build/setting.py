@@ -12,6 +12,7 @@ from hashmake.judge.tree import Tree
 from hashmake.kbuild.plugin import Kbuild
 from hashmake.model.plugin import AnyProject, Plugin
 from hashmake.model.result import QUERY, SAYS
+from hashmake.model.roots import Roots
 from hashmake.null.manifest import unpack_manifest
 from hashmake.request import Request
 from hashmake.run.trace import traces_in
@@ -68,6 +69,7 @@ class Setting:
             os.fsencode(library),
             on_step,
             self.store,
+            Roots(os.fsencode(request.where), os.fsencode(request.out), os.environb.get(b"PATH", b"")),
         )
         engine.forced = request.arguments.always_make
         engine.again = request.again

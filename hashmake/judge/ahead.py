@@ -43,7 +43,7 @@ class Ahead:
         paths = self._evaluation.tree.tables.paths
         running = self._starter.start(maker.kind, maker.key, paths[maker.cwd], asked[0], asked[1], None)
         running.reason = Reason("OutputOverwritten", paths[pid])
-        self._restoring.watch(running, maker)
+        self._restoring.watch(running)
         for out, _pre, _post in maker.outputs():
             self._evaluation.tree.conceal(out)  # it starts from nothing again, and must not wait for itself
             running.account.anew.add(out)

@@ -12,6 +12,7 @@ from hashmake.judge.projector import Projector
 from hashmake.judge.reason import Reason
 from hashmake.judge.restoring import Restoring
 from hashmake.judge.running import Below, Running
+from hashmake.judge.sharing import Sharing
 from hashmake.judge.starting import Starter
 from hashmake.judge.unsaved import Unsaved
 from hashmake.judge.world import OpenTrace
@@ -39,7 +40,9 @@ class Ending:
         unsaved: Unsaved,
         open_trace: OpenTrace,
         restoring: Restoring,
+        sharing: Sharing,
     ) -> None:
+        self.sharing = sharing
         self._restoring = restoring
         self.ran_now: set[ResultId] = set()
         self.log = Log(evaluation.recording, evaluation.goal)
@@ -90,6 +93,7 @@ class Ending:
         self.log.tell_changed(running, result)
         result = self._evaluation.recording.accept(result)
         self.ran_now.add(result.id)
+        self.sharing.add(result)
         self._unsaved.result(result)
         if running.parent is not None:
             running.parent.events.append(Below(result, result.outputs()))

@@ -20,6 +20,7 @@ from hashmake.judge.reason import FORCED, NEVER_RAN, PRINTS, Reason
 from hashmake.judge.recipes import Recipes
 from hashmake.judge.restoring import Restoring
 from hashmake.judge.running import Below, Line, Restored, Running, Write
+from hashmake.judge.sharing import Sharing
 from hashmake.judge.starting import Starter
 from hashmake.judge.unsaved import Unsaved
 from hashmake.judge.world import OpenTrace, Store
@@ -28,6 +29,7 @@ from hashmake.model.identity import key_of
 from hashmake.model.kinds import ABSENT, READ
 from hashmake.model.plugin import Projection
 from hashmake.model.result import COMPOSITE, RECIPE, Result, ResultId
+from hashmake.model.roots import Roots
 from hashmake.model.tables import NO_VALUE, PathId
 
 
@@ -61,8 +63,12 @@ class Engine:
         library: bytes,
         on_step: Callable[[Running], None],
         store: Store | None = None,
+        roots: Roots | None = None,
     ) -> None:
-        """`own_directory`: where the state is; `library`: the interposer, as LD_PRELOAD names it."""
+        """`own_directory`: where the state is; `library`: the interposer, as LD_PRELOAD names it.
+
+        roots  of the tree, for which other trees may have run the same steps; None: nobody asks them
+        """
         self.evaluation = evaluation
         self.forced = False
         self.again: frozenset[bytes] = frozenset()
@@ -79,6 +85,7 @@ class Engine:
         self.starter = Starter(evaluation, open_trace, on_step)
         self._recipes = Recipes(tree.tables, self._believed, self.starter)
         self.restoring = Restoring(evaluation, store)
+        self.sharing = Sharing(evaluation, store, roots)
         self.ahead = Ahead(evaluation, self._believed, self.starter, self.restoring)
         self.unsaved = Unsaved(evaluation)
         self.ending = Ending(
@@ -90,6 +97,7 @@ class Engine:
             self.unsaved,
             open_trace,
             self.restoring,
+            self.sharing,
         )
 
     def ask(
@@ -107,6 +115,7 @@ class Engine:
         forced = self.forced or key in self.again
         reason: Reason | None = FORCED if forced else None
         latest: Result | None = None
+        asked = _Asked(argv, environment, cwd, above, captured, line)
         for candidate in self.evaluation.recording.candidates(key):
             latest = latest or candidate
             if candidate.outs and self.mine.issuperset(candidate.outs[0::3]):
@@ -114,21 +123,40 @@ class Engine:
             self._take_over(candidate)
             if forced:
                 break
-            answer = self._believe(candidate, latest, _Asked(argv, environment, cwd, above, captured, line))
+            answer = self._believe(candidate, latest, asked)
             if not isinstance(answer, Reason):
                 return answer
             reason = reason or answer
+        shared = None if forced else self._of_another_tree(kind, key, latest, asked)
+        if shared is not None:
+            return shared
         running = self.starter.start(kind, key, cwd, argv, environment, above, latest)
         running.reason = reason or NEVER_RAN
         running.keeps = captured
-        self.restoring.watch(running, latest)
+        self.restoring.watch(running)
         if latest is not None:
             self._clear(latest, frozenset())
         if line is not None:
             running.first = self._recipes.runs(line)
         return running
 
-    def _believe(self, candidate: Result, latest: Result, asked: _Asked) -> Result | Restored | Reason:
+    def _of_another_tree(
+        self, kind: bytes, key: bytes, latest: Result | None, asked: _Asked
+    ) -> Result | Restored | None:
+        """What another tree has run and this one need not."""
+        recording = self.evaluation.recording
+        for found in self.sharing.find(key, asked.cwd, asked.argv, asked.environment) if kind == RECIPE else ():
+            if self.environments.judge(found, asked.environment, asked.cwd) is not None:
+                continue
+            candidate = recording.accept(found)
+            self._take_over(candidate)
+            answer = self._believe(candidate, latest, asked)
+            if not isinstance(answer, Reason):
+                return answer
+            recording.drop(candidate)
+        return None
+
+    def _believe(self, candidate: Result, latest: Result | None, asked: _Asked) -> Result | Restored | Reason:
         """A record that fits: its step is current, or restored; else why it has to run."""
         line, captured = asked.line, asked.captured
         stale = self.judging.judge(candidate, asked.environment, asked.cwd) or self._prints(candidate, captured, line)
@@ -230,12 +258,12 @@ class Engine:
             above.account.facts.update(self.environments.passed(result, environment))
             above.events.append(Below(result, writes))
 
-    def _restore(self, candidate: Result, latest: Result, stale: Reason, asked: _Asked) -> bool:
+    def _restore(self, candidate: Result, latest: Result | None, stale: Reason, asked: _Asked) -> bool:
         """Put what the step once left where it was, if that is all that is missing; whether it could be done."""
         fetched = self.restoring.fetch(candidate, stale.kind, asked.captured)
         if fetched is None:
             return False
-        if latest is not candidate:
+        if latest is not None and latest is not candidate:
             self._clear(latest, frozenset(candidate.outs[0::3]))
         writes = self.restoring.place(candidate, fetched)
         if writes is None:

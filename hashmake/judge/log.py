@@ -11,11 +11,23 @@ from hashmake.model.tables import NO_VALUE
 class Counts:
     """How many steps ran, were skipped, restored, failed; how many make processes were evaluated.
 
-    A composite is a step as well if it wrote files itself.
+    A composite is a step as well if it wrote files itself. `again`: steps that an earlier evaluation of the same build
+    had run or restored, and that this one skips.
     """
 
     def __init__(self) -> None:
-        self.run = self.skipped = self.restored = self.failed = self.evaluated = 0
+        self.run = self.skipped = self.restored = self.failed = self.evaluated = self.again = 0
+
+    @property
+    def current(self) -> int:
+        """How many steps neither ran nor were restored in the whole build."""
+        return max(self.skipped - self.again, 0)
+
+    def begin_after(self, before: "Counts") -> None:
+        """Make evaluates once more in the same build."""
+        self.run, self.restored, self.failed = before.run, before.restored, before.failed
+        self.evaluated = before.evaluated
+        self.again = before.run + before.restored
 
 
 class Ran:
@@ -42,6 +54,11 @@ class Log:
         self.counts = Counts()
         self.ran: list[Ran] = []
         self._recording = recording
+
+    def begin_after(self, before: "Log") -> None:
+        """Make evaluates once more in the same build: one log for all of it."""
+        self.counts.begin_after(before.counts)
+        self.ran = list(before.ran)
 
     def add(self, running: Running, result: Result) -> None:
         """A step ended."""

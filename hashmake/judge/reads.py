@@ -18,6 +18,7 @@ class Reads:
     def __init__(self, tree: Tree, disk: DiskLike) -> None:
         self._tree = tree
         self._disk = disk
+        self._ends: dict[tuple[bytes, bytes], bytes] = {}  # a link that is no product, its version: where it leads
 
     def _own_directory_of(self, account: Account, directory: bytes) -> bool:
         """Whether this step made the directory, or made and removed it: nothing in it can have been there before."""
@@ -74,8 +75,13 @@ class Reads:
             if own[:1] != b"L":
                 return found
             account.facts.add(tree.fact_now(LSTAT, pid))
-            target = join(dirname(path), own[1:])
-            path = join(self._disk.real(dirname(target)), basename(target))
+            end = self._ends.get((path, own)) if version is None else None
+            if end is None:
+                target = join(dirname(path), own[1:])
+                end = join(self._disk.real(dirname(target)), basename(target))
+                if version is None:
+                    self._ends[path, own] = end
+            path = end
             pid = tree.tables.path(path)
             found = (path, pid)
         return found

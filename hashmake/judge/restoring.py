@@ -28,11 +28,14 @@ class Restoring:
 
     # -- keeping --------------------------------------------------------------------------------------------------
 
-    def watch(self, running: Running, latest: Result | None) -> None:
-        """A step begins: decide whether what it prints is kept for a later build. `latest`: its last run."""
-        if self.store is None or running.kind != RECIPE or running.keeps:
-            return
-        running.watched = not (latest.flags & COMPOSITE if latest is not None else calls_make(running.argv))
+    def watch(self, running: Running) -> None:
+        """A step begins: decide whether what it prints is kept for a later build.
+
+        Of a make that is started as such the steps below are kept, each by itself; of a script that calls make it is
+        all that it did.
+        """
+        if self.store is not None and running.kind == RECIPE and not running.keeps:
+            running.watched = not calls_make(running.argv)
 
     def keep(self, running: Running, result: Result) -> None:
         """A step has ended: what it left and printed is kept, all of it or nothing."""
@@ -43,7 +46,9 @@ class Restoring:
             result.kept = 0
 
     def _is_restorable(self, running: Running, result: Result) -> bool:
-        if self.store is None or result.kind != RECIPE or result.flags & (UNSEEN | FAILED | COMPOSITE):
+        if self.store is None or result.kind != RECIPE or result.flags & (UNSEEN | FAILED):
+            return False
+        if result.flags & COMPOSITE and not running.watched:
             return False
         # The owners that fakeroot shows are known to its daemon only, by inode.
         return (

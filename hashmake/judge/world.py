@@ -55,6 +55,12 @@ class Store(Protocol):
 
     def keep(self, path: bytes, version: bytes) -> int | None: ...  # noqa: D102  # described there
     def fetch(self, files: list[tuple[bytes, bytes, int]]) -> "Fetched | None": ...  # noqa: D102
+    def note(self, table: bytes, key: bytes, name: bytes, data: Callable[[], bytes]) -> None: ...  # noqa: D102
+    def noted(self, table: bytes, key: bytes, most: int) -> list[tuple[bytes, bytes]]: ...  # noqa: D102
+    def put(self, content: bytes, executable: bool) -> bytes | None: ...  # noqa: D102
+    def get(self, version: bytes) -> bytes | None: ...  # noqa: D102
+    def mentions(self, version: bytes, word: bytes) -> bool: ...  # noqa: D102
+    def is_packed(self, version: bytes) -> bool: ...  # noqa: D102
 
 
 class Fetched(Protocol):

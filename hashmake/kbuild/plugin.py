@@ -84,6 +84,11 @@ class Kbuild:
         """Those of needed symbols; a stamp of an option says that it was ever set, and syncconfig makes it again."""
         return b"/include/ksym/" in path or b"/include/config/ksym/" in path
 
+    def lists_places(self, path: bytes, /) -> bool:
+        """`.fork.o.cmd`: the command, and what the compiler read, as fixdep writes them down."""
+        name = path.rpartition(b"/")[2]
+        return name[:1] == b"." and name.endswith(b".cmd")
+
     def misfits(self, directories: tuple[bytes, ...], /) -> list[bytes]:
         """Objects that do not export what autoksyms.h says: their stamps looked older than they."""
         return misfits(directories, self._files, self._folds(directories))

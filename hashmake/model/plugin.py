@@ -91,6 +91,9 @@ class Plugin(Protocol):
     def only_a_stamp(self, path: bytes, /) -> bool:
         """Whether a product is an empty file whose time was its message: nobody misses it."""
 
+    def lists_places(self, path: bytes, /) -> bool:
+        """Whether a product is a text that names files by their places, and but for that is the same elsewhere."""
+
     def misfits(self, directories: tuple[bytes, ...], /) -> list[bytes]:
         """Products of plain make that can't be what a clean build makes: they are not to be taken as they are."""
 
@@ -126,6 +129,10 @@ class AnyProject:
 
     def only_a_stamp(self, _path: bytes, /) -> bool:
         """None is known to be."""
+        return False
+
+    def lists_places(self, _path: bytes, /) -> bool:
+        """None is known to."""
         return False
 
     def misfits(self, _directories: tuple[bytes, ...]) -> list[bytes]:

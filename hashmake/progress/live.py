@@ -5,7 +5,7 @@ import re
 import sys
 import time
 
-from hashmake.judge.engine import Engine
+from hashmake.judge.log import Counts
 from hashmake.judge.running import Running
 from hashmake.progress.plain import Plain
 
@@ -59,12 +59,12 @@ class Live(Plain):
         except OSError:
             pass
 
-    def close(self, engine: Engine, code: int, /) -> None:
+    def close(self, counts: Counts, code: int, /) -> None:
         """Give the row back; say what ran."""
         if self._rows:
             self._write(f"\x1b7\x1b[{self._rows};1H\x1b[K\x1b[r\x1b8")
         if self._closing:
-            super().close(engine, code)
+            super().close(counts, code)
 
 
 _SAID = re.compile(rb"\becho '\s*([A-Z][\w .+-]*?)\s+([^';]+?)\s*'\s*;")  # echo '  CC      kernel/fork.o'; ...

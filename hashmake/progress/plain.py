@@ -4,7 +4,7 @@ import sys
 import time
 from typing import Protocol
 
-from hashmake.judge.engine import Engine
+from hashmake.judge.log import Counts
 from hashmake.judge.running import Running
 
 
@@ -13,7 +13,7 @@ class Progress(Protocol):
 
     def step(self, running: Running, /) -> None: ...  # noqa: D102  # a step starts
 
-    def close(self, engine: Engine, code: int, /) -> None: ...  # noqa: D102  # the build has ended
+    def close(self, counts: Counts, code: int, /) -> None: ...  # noqa: D102  # the build has ended
 
 
 class Silent:
@@ -22,7 +22,7 @@ class Silent:
     def step(self, _running: Running, /) -> None:
         """Nothing."""
 
-    def close(self, _engine: Engine, _code: int, /) -> None:
+    def close(self, _counts: Counts, _code: int, /) -> None:
         """Nothing."""
 
 
@@ -35,11 +35,10 @@ class Plain:
     def step(self, _running: Running, /) -> None:
         """Nothing: make's own output says it."""
 
-    def close(self, engine: Engine, _code: int, /) -> None:
+    def close(self, c: Counts, _code: int, /) -> None:
         """What ran."""
-        c = engine.ending.log.counts
         wall = time.monotonic() - self._began
         failed = f", {c.failed} failed" if c.failed else ""
         restored = f", {c.restored} were restored" if c.restored else ""
-        sys.stderr.write(f"hashmake: {c.run} steps ran{failed}{restored}, {c.skipped} were current, {wall:.1f} s\n")
+        sys.stderr.write(f"hashmake: {c.run} steps ran{failed}{restored}, {c.current} were current, {wall:.1f} s\n")
         sys.stderr.flush()

@@ -21,7 +21,7 @@ def as_json(build: int, words: list[str], code: int, engine: Engine, began: floa
         "exit_code": code,
         "wall_s": round(time.monotonic() - began, 3),
         "mode": "make",
-        "steps": {"run": counts.run, "skipped": counts.skipped, "restored": counts.restored, "failed": counts.failed},
+        "steps": {"run": counts.run, "skipped": counts.current, "restored": counts.restored, "failed": counts.failed},
         "evaluated": counts.evaluated,
     }
     yield json.dumps(log).encode("ascii")[:-1] + b', "ran": ['

@@ -27,7 +27,10 @@ def store(doing: str, as_json: bool) -> tuple[str, int]:
 
 def _stats(place: StorePlace) -> tuple[dict[str, Any], int]:
     there = local.contents(place.top)
-    return {"contents": len(there), "bytes": sum(size for _path, size, _used in there)}, 0
+    results = local.contents(place.top, ("results",))
+    contents = local.contents(place.top, ("objects",))
+    size = sum(size for _path, size, _used in there)
+    return {"results": len(results), "contents": len(contents), "bytes": size}, 0
 
 
 def _collect(place: StorePlace) -> tuple[dict[str, Any], int]:
@@ -40,11 +43,12 @@ def _collect(place: StorePlace) -> tuple[dict[str, Any], int]:
 
 def _clear(place: StorePlace) -> tuple[dict[str, Any], int]:
     before = len(local.contents(place.top))
-    for name in ("objects", "new"):
+    for name in (*local.TABLES, "new"):
         shutil.rmtree(f"{place.top}/{name}", ignore_errors=True)
     local.make(place.top)
     local.collect(place.top, place.limit)
-    return {"removed": before, "contents": 0, "bytes": 0}, 0
+    found, code = _stats(place)
+    return {"removed": before, **found}, code
 
 
 def _verify(place: StorePlace) -> tuple[dict[str, Any], int]:
@@ -64,9 +68,9 @@ _VERBS: dict[str, Callable[[StorePlace], tuple[dict[str, Any], int]]] = {
 def _lines(found: dict[str, Any]) -> list[str]:
     out = [f"store      {found['store']} (at most {_megabytes(found['limit'])})"]
     if "removed" in found:
-        out.append(f"removed    {found['removed']} contents")
+        out.append(f"removed    {found['removed']} files")
     out += [f"damaged    {path}: removed; whoever needs it makes it again" for path in found.get("damaged", [])]
-    return [*out, f"contents   {found['contents']} ({_megabytes(found['bytes'])})"]
+    return [*out, f"results    {found['results']}, contents {found['contents']} ({_megabytes(found['bytes'])})"]
 
 
 def _megabytes(size: int) -> str:

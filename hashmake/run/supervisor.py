@@ -109,6 +109,7 @@ class Supervisor:
         self._commit()
         self._committed = time.monotonic()
         self._pause_s = max(_COMMIT_EVERY_S, _COMMIT_SHARE * (self._committed - began))
+        self._engine.sharing.tell()
         self._dirty = False
 
     def _patience(self, timeout_s: float) -> float:

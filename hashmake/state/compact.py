@@ -30,11 +30,14 @@ _FACT = 40  # bytes of a new fact: its row, and most often a version of its own
 _PACKED = 3  # environments are stored compressed
 
 
-def grown(db: Database) -> bool:
-    """Whether an open database has grown enough since it was first complete, or since the last compaction."""
+def grown(db: Database, new: float) -> bool:
+    """Whether an open database has grown enough since it was first complete, or since the last compaction.
+
+    new  the share of its results that are of this build: where nearly all are, there is nothing to collect
+    """
     size = _size(db.directory)
     base = db.get(_BASE)
-    if base is None:
+    if base is None or new > 1 / _GROWTH:
         db.put_all({_BASE: U64.pack(size)})
         return False
     before: int = U64.unpack(base)[0]

@@ -18,6 +18,11 @@ class Opened:
         self.db = db
         self.archive = archive
         self.recording = recording
+        self._first_new = recording.next_result
+
+    def new_share(self) -> float:
+        """How many of the results in the recording are of this build: at least this share."""
+        return 1 - (self._first_new - 1) / max(self.recording.next_result - 1, 1)
 
 
 def open_recording(state: StateDirectory) -> Opened:
@@ -58,7 +63,7 @@ def _from_roll(recording: Recording, state_path: str) -> bool:
 def close(opened: Opened, state: StateDirectory, ruined: str, complete: bool) -> None:
     """Close the database, and seal it or set it aside; write it anew when it has grown much."""
     try:
-        too_large = not ruined and complete and compact.grown(opened.db)
+        too_large = not ruined and complete and compact.grown(opened.db, opened.new_share())
     except (Damaged, StateUnusable):
         too_large = False
     opened.db.close()

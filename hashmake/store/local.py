@@ -1,6 +1,8 @@
 """The store of one user: what steps left, file by file, named by content, shared by all trees and all builds at once.
 
     objects/XX/YYYY...   a content; its name is the digest and the size, in hexadecimal
+    steps/XX/YYYY/ZZZZ   of the step with this name, one set of things that runs of it looked at (model/shared.py)
+    results/XX/YYYY      what a step left where these things were as this name says
     new/                 contents that are being written; renamed into their places when they are whole
     size                 bytes in objects/, roughly: what builds have added, as text
 
@@ -9,6 +11,7 @@ Nothing here is believed: a content that does not have its digest is removed, an
 
 import fcntl
 import itertools
+import mmap
 import os
 import stat
 import time
@@ -22,6 +25,18 @@ _PRIVATE = b"PRIVATE KEY-----"
 _LOOKED_THROUGH = 1 << 18  # bytes of a file that are searched for that
 _USED_S = 24 * 3600  # a content's time is that of its last use, as exactly as this
 _TRIM_TO = 0.8  # of the limit
+_LARGEST_NOTE = 16 << 20
+_PACKED = (
+    b"\x1f\x8b",
+    b"\xfd7zXZ",
+    b"\x28\xb5\x2f\xfd",
+    b"BZh",
+    b"PK\3\4",
+    b"\x04\x22\x4d\x18",
+    b"\x02\x21\x4c\x18",
+    b"LZIP",
+)
+TABLES = ("objects", "steps", "results")
 
 
 class LocalStore:
@@ -42,6 +57,7 @@ class LocalStore:
         self._trouble = trouble
         self._off = False
         self._there: set[bytes] = set()
+        self._mentioned: dict[tuple[bytes, bytes], bool] = {}
         self._numbers = itertools.count()
 
     # -- keeping --------------------------------------------------------------------------------------------------
@@ -102,14 +118,16 @@ class LocalStore:
             raise
         finally:
             os.close(source)
-        final = self._objects + name
+        self._rename(aside, self._objects + name)
+        self.added += st.st_size
+        return True
+
+    def _rename(self, aside: bytes, final: bytes) -> None:
         try:
             os.rename(aside, final)
         except FileNotFoundError:
             os.makedirs(os.path.dirname(final), 0o700, exist_ok=True)
             os.rename(aside, final)
-        self.added += st.st_size
-        return True
 
     def _create(self, path: bytes) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -178,6 +196,116 @@ class LocalStore:
         except FileNotFoundError:
             os.mkdir(self._scratch, 0o700)
             return os.open(path, flags, 0o600)
+
+    # -- what trees tell each other -------------------------------------------------------------------------------
+
+    def note(self, table: bytes, key: bytes, name: bytes, data: Callable[[], bytes]) -> None:
+        """Keep what `data` gives under a key (16 bytes) of a table, and under a name among those of this key, once."""
+        path = self._of_table(table, key, name)
+        if self._off or os.access(path, os.F_OK):
+            return
+        aside = os.path.join(self._new, b"%d-%d" % (os.getpid(), next(self._numbers)))
+        try:
+            fd = self._create(aside)
+            try:
+                text = data()
+                _write(fd, text)
+            finally:
+                os.close(fd)
+            self._rename(aside, path)
+            self.added += len(text)
+        except OSError as error:
+            _unlink(aside)
+            self._stop(error)
+
+    def noted(self, table: bytes, key: bytes, most: int) -> list[tuple[bytes, bytes]]:
+        """Name and content of what was noted under a key, the latest first."""
+        top = self._of_table(table, key, b"")
+        found = []
+        try:
+            names = os.listdir(top)
+        except NotADirectoryError:
+            names = [b""]
+        except OSError:
+            return []
+        for name in names:
+            path = os.path.join(top, name) if name else top
+            try:
+                with open(path, "rb") as file:
+                    st = os.fstat(file.fileno())
+                    if st.st_size < _LARGEST_NOTE:
+                        found.append((st.st_mtime, name, file.read()))
+                if time.time() - st.st_mtime > _USED_S:
+                    os.utime(path)
+            except OSError:
+                continue
+        found.sort(key=lambda each: each[0], reverse=True)
+        return [(bytes.fromhex(name.decode("ascii", "replace")) if _is_hex(name) else b"", d) for _, name, d in found][
+            :most
+        ]
+
+    def _of_table(self, table: bytes, key: bytes, name: bytes) -> bytes:
+        text = key.hex().encode()
+        top = os.path.join(os.fsencode(self._top), table, text[:2], text[2:])
+        return os.path.join(top, name.hex().encode()) if name else top
+
+    def put(self, content: bytes, executable: bool) -> bytes | None:
+        """Keep a content that lies nowhere; its version as that of a file. None: that can't be done."""
+        version = (b"Fx" if executable else b"F-") + len(content).to_bytes(8, "little") + digest.of_bytes(content)
+        if self._is_kept(_name(version), len(content)):
+            return version
+        aside = os.path.join(self._new, b"%d-%d" % (os.getpid(), next(self._numbers)))
+        try:
+            fd = self._create(aside)
+            try:
+                _write(fd, content)
+            finally:
+                os.close(fd)
+            self._rename(aside, self._objects + _name(version))
+        except OSError as error:
+            _unlink(aside)
+            self._stop(error)
+            return None
+        self.added += len(content)
+        return version
+
+    def get(self, version: bytes) -> bytes | None:
+        """A content that is kept; None where it is not, or is damaged."""
+        try:
+            with open(self._objects + _name(version), "rb") as file:
+                content = file.read()
+        except OSError:
+            return None
+        return content if version[2:] == len(content).to_bytes(8, "little") + digest.of_bytes(content) else None
+
+    def mentions(self, version: bytes, word: bytes) -> bool:
+        """Whether a content that is kept holds this word; also where it can't be read."""
+        if version[:1] != b"F":
+            return word in version
+        found = self._mentioned.get((version, word))
+        if found is None:
+            found = self._mentioned[version, word] = self._looked_through(version, word)
+        return found
+
+    def _looked_through(self, version: bytes, word: bytes) -> bool:
+        if not int.from_bytes(version[2:10], "little"):
+            return False
+        try:
+            with (
+                open(self._objects + _name(version), "rb") as file,
+                mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as text,
+            ):
+                return text.find(word) >= 0
+        except (OSError, ValueError):
+            return True
+
+    def is_packed(self, version: bytes) -> bool:
+        """Whether a content that is kept is compressed, as far as its first bytes tell."""
+        try:
+            with open(self._objects + _name(version), "rb") as file:
+                return file.read(6).startswith(_PACKED)
+        except OSError:
+            return version[:1] == b"F"
 
     # -- size -----------------------------------------------------------------------------------------------------
 
@@ -273,6 +401,10 @@ def _write(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
+def _is_hex(name: bytes) -> bool:
+    return len(name) % 2 == 0 and bool(name) and not name.strip(b"0123456789abcdef")
+
+
 def _unlink(path: bytes) -> None:
     try:
         os.unlink(path)
@@ -346,10 +478,11 @@ def note_growth(top: str, added: int) -> int:
     return total
 
 
-def contents(top: str) -> list[tuple[str, int, float]]:
-    """Path, size and time of the last use of each content."""
+def contents(top: str, tables: tuple[str, ...] = TABLES) -> list[tuple[str, int, float]]:
+    """Path, size and time of the last use of each file in the store."""
     found = []
-    for folder, _names, files in os.walk(os.path.join(top, "objects")):
+    walks = itertools.chain.from_iterable(os.walk(os.path.join(top, table)) for table in tables)
+    for folder, _names, files in walks:
         for name in files:
             path = os.path.join(folder, name)
             try:
@@ -391,7 +524,7 @@ def _forget_unfinished(top: str) -> None:
 def damaged(top: str) -> list[str]:
     """Contents that are not what their names say; they are removed."""
     bad = []
-    for path, _size, _used in contents(top):
+    for path, _size, _used in contents(top, ("objects",)):
         version = reading.of_file(os.fsencode(path))[0]
         if _name(version) != os.fsencode("/" + os.path.relpath(path, os.path.join(top, "objects"))):
             _unlink(os.fsencode(path))

@@ -142,7 +142,7 @@ def test_many_builds_stay_within_twice_a_fresh_recording(tmp_path: Path) -> None
     for number in range(200):
         filled(tmp_path / "old", 1, first=number, turns=True)
         db = Database(str(tmp_path / "old"))
-        grown = compact.grown(db)
+        grown = compact.grown(db, 0.0)
         db.close()
         if grown:
             compact.compact(str(tmp_path / "old"))
@@ -153,16 +153,30 @@ def test_many_builds_stay_within_twice_a_fresh_recording(tmp_path: Path) -> None
 def test_growth_is_measured_from_the_first_complete_build(tmp_path: Path) -> None:
     filled(tmp_path, 2)
     db = Database(str(tmp_path))
-    assert not compact.grown(db)
+    assert not compact.grown(db, 0.0)
     archive = Archive(db)
     recording = archive.load()
     recording.env_sets.number(b"x" * (4 << 20))
     archive.save(recording)
-    assert compact.grown(db)
+    assert compact.grown(db, 0.0)
     db.close()
     compact.compact(str(tmp_path))
     db = Database(str(tmp_path))
-    assert not compact.grown(db)
+    assert not compact.grown(db, 0.0)
+    db.close()
+
+
+def test_where_nearly_all_is_new_nothing_is_collected(tmp_path: Path) -> None:
+    """A configuration, then everything: that the database is many times larger is no reason to write it anew."""
+    filled(tmp_path, 2)
+    db = Database(str(tmp_path))
+    assert not compact.grown(db, 1.0)
+    archive = Archive(db)
+    recording = archive.load()
+    recording.env_sets.number(b"x" * (4 << 20))
+    archive.save(recording)
+    assert not compact.grown(db, 0.97)
+    assert not compact.grown(db, 0.0)  # measured from here on
     db.close()
 
 

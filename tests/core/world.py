@@ -30,6 +30,7 @@ from hashmake.model.plugin import AnyProject
 from hashmake.model.printed import ERR, OUT, Printed
 from hashmake.model.recording import Recording
 from hashmake.model.result import COMPOSITE, RECIPE, ROOT, Result
+from hashmake.model.roots import Roots
 from hashmake.model.tables import NO_VALUE, PathId, ValueId
 from hashmake.run.view import HIDDEN
 
@@ -156,7 +157,7 @@ class World:
         preparation = self._prepare(tree)
         evaluation = Evaluation(recording, self.goal, tree, disk, AnyProject(), _PLACES)
         self.traces: dict[int, list[bytes]] = {}
-        self.engine = Engine(evaluation, self._trace, OWN, [], b"", self._started, self.store)
+        self.engine = Engine(evaluation, self._trace, OWN, [], b"", self._started, self.store, Roots(CWD, CWD))
         self.engine.altered = set(preparation.altered)
         self.engine.forced = forced
         self.settings(self.engine)
@@ -168,6 +169,7 @@ class World:
         self._bring_back_all()
         result = self.engine.ending.done(root, self.code, 0)
         self.engine.unsaved.settle()
+        self.engine.sharing.tell()
         recording.seq = tree.seq
         if not self.code and not evaluation.restart:
             self._complete(result, preparation)

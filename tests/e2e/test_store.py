@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import pty
+import shutil
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from . import tool
+from .snapshot import contents, differences
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -189,6 +193,15 @@ def test_a_make_that_a_script_calls_is_nobodys_output(project: Project) -> None:
     again = project.rebuild(TOOL="make")
     project.check(again, runs=1)
     assert "made" not in again.out
+    project.lose("a.out")
+    again = project.rebuild(TOOL="make")
+    assert restored(project) == 1
+    project.check(again, runs=0)
+    project.edit("a.in", "2", "1")
+    project.edit("b.in", "1", "2")
+    project.check(project.rebuild(TOOL="make"), runs=2)
+    project.edit("b.in", "2", "1")
+    project.check(project.rebuild(TOOL="make"), runs=0)
 
 
 def test_what_a_process_left_behind_prints_is_not_lost(project: Project) -> None:
@@ -279,11 +292,225 @@ def test_what_the_store_holds_can_be_looked_after(project: Project) -> None:
         done = subprocess.run(command, env=project.environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout
 
-    assert "contents   2 (0.0 MB)" in verb()[1]
+    assert "results    2, contents 2 (0.0 MB)" in verb()[1]
     objects(project)[0].chmod(0o600)
     objects(project)[0].write_text("bad")
     assert verb("--verify")[0] == 1
-    assert "contents   1 " in verb("--stats")[1]
-    assert "contents   0 " in verb("--clear")[1]
+    assert "contents 1 " in verb("--stats")[1]
+    assert "contents 0 " in verb("--clear")[1]
     assert '"contents": 0' in verb("--json")[1]
     project.check(project.rebuild(), runs=0)
+
+
+class Second:
+    """Another checkout of the same sources at another path, which has never been built."""
+
+    def __init__(self, project: Project, name: str = "another/place") -> None:
+        self.project = project
+        self.tree = project.root / name
+
+    def build(self, *words: str, **variables: str) -> int:
+        """Build as new; equal to a clean stock make there. How many steps ran."""
+        self.check_out()
+        environment = {**self.project.environment, **variables}
+        command = [*tool.build_command(), *words]
+        ours = subprocess.run(command, cwd=self.tree, env=environment, capture_output=True, text=True, check=True)
+        log = subprocess.run(tool.verb_command("log", "--json"), cwd=self.tree, env=environment, stdout=-1, check=True)
+        here = contents(self.tree)
+        again = subprocess.run(command, cwd=self.tree, env=environment, capture_output=True, text=True, check=True)
+        assert "nothing changed" in again.stderr
+        self.check_out()
+        stock = subprocess.run(["make", *words], cwd=self.tree, env=environment, stdout=-1, text=True, check=True)
+        wrong = differences(here, contents(self.tree), ())
+        assert not wrong, wrong
+        assert sorted(ours.stdout.splitlines()) == sorted(stock.stdout.splitlines())
+        count: int = json.loads(log.stdout)["steps"]["run"]
+        return count
+
+    def check_out(self) -> None:
+        """The sources, and nothing else."""
+        shutil.rmtree(self.tree, ignore_errors=True)
+        shutil.copytree(self.project.sources, self.tree, symlinks=True)
+
+
+def test_another_checkout_at_another_path_runs_nothing(project: Project) -> None:
+    """Nor does one at another path again, nor the first one when its recording is lost."""
+    copies(project)
+    assert Second(project).build() == 0
+    assert Second(project, "third").build() == 0
+    project.lose(".hashmake", "a.out", "b.out")
+    project.check(project.rebuild(), runs=0)
+
+
+def test_only_what_differs_runs_in_another_checkout(project: Project) -> None:
+    copies(project)
+    (project.sources / "a.in").write_text("other\n")
+    assert Second(project).build() == 1
+
+
+def test_what_holds_the_path_of_its_tree_is_made_anew_in_another(project: Project) -> None:
+    """Never a wrong hit; at the same path it is found."""
+    project.write(
+        "Makefile",
+        "all: where a.out\nwhere: a.in\n\tpwd > where; cat a.in >> where\na.out: where\n\tgrep -v / where > $@\n",
+    )
+    project.write("a.in", "1\n")
+    project.build()
+    assert Second(project).build() == 2  # and what reads it
+    project.lose(".hashmake", "where", "a.out")
+    project.check(project.rebuild(), runs=0)
+
+
+def test_names_of_the_tree_in_commands_and_variables_do_not_matter(project: Project) -> None:
+    project.write(
+        "Makefile",
+        "export TOP := $(CURDIR)\nall: a.out b.out\na.out: $(TOP)/a.in\n\tcp $(TOP)/a.in $(TOP)/$@\n"
+        "b.out: b.in\n\tcp $$TOP/b.in $@; echo $$TOP/b.in\n",
+    )
+    project.write("a.in", "1\n")
+    project.write("b.in", "1\n")
+    project.build()
+    assert Second(project).build() == 0
+
+
+def test_what_lies_beside_the_tree_is_looked_at_there(project: Project) -> None:
+    """`../shared.h`: what the other tree has in that place counts, not what the first one had."""
+    project.write("Makefile", "all: a.out\na.out: a.in\n\tcat a.in ../beside > $@ 2>/dev/null || cp a.in $@\n")
+    project.write("a.in", "1\n")
+    (project.root / "beside").write_text("here\n")
+    project.build()
+    (project.root / "another").mkdir()
+    (project.root / "another/beside").write_text("there\n")
+    assert Second(project).build() == 1
+    (project.root / "another/beside").write_text("here\n")
+    assert Second(project).build() <= 1
+
+
+def test_other_variables_and_other_tools_run_in_another_checkout(project: Project) -> None:
+    project.write("Makefile", "all: a.out\na.out: a.in\n\tcp a.in $@; echo $$FLAVOUR >> $@\n")
+    project.write("a.in", "1\n")
+    project.build(FLAVOUR="1")
+    assert Second(project).build(FLAVOUR="2") == 1
+    assert Second(project).build(FLAVOUR="1") == 0
+    assert Second(project).build(FLAVOUR="2") == 0
+
+
+def test_an_output_directory_elsewhere_is_a_root_as_well(project: Project) -> None:
+    """As with a kernel's O=."""
+    project.write("Makefile", "all:\n\t$(MAKE) -C $(O) -f $(CURDIR)/inner.mk S=$(CURDIR)\n")
+    project.write("inner.mk", "all: a.out\na.out: $(S)/a.in\n\tcp $(S)/a.in a.out\n")
+    project.write("a.in", "1\n")
+    for name in ("out1", "somewhere"):
+        (project.root / name).mkdir()
+    project.build(f"O={project.root}/out1")
+    command = [*tool.build_command(), f"O={project.root}/somewhere"]
+    done = subprocess.run(
+        command, cwd=project.tree, env=project.environment, capture_output=True, text=True, check=True
+    )
+    assert "1 were restored" in done.stderr
+    assert (project.root / "somewhere/a.out").read_text() == "1\n"
+
+
+def test_what_names_the_sources_is_found_by_another_output_directory(project: Project) -> None:
+    """Kbuild's .cmd files with O=: they hold the place of the sources, which is the same."""
+    project.write("Makefile", "all:\n\t$(MAKE) -C $(O) -f $(CURDIR)/inner.mk S=$(CURDIR)\n")
+    project.write("inner.mk", "all: a.out b.out\na.out: $(S)/a.in\n\techo $< > a.out\nb.out: $(S)/a.in\n\tpwd > $@\n")
+    project.write("a.in", "1\n")
+    for name in ("out1", "somewhere"):
+        (project.root / name).mkdir()
+    project.build(f"O={project.root}/out1")
+    command = [*tool.build_command(), f"O={project.root}/somewhere"]
+    done = subprocess.run(
+        command, cwd=project.tree, env=project.environment, capture_output=True, text=True, check=True
+    )
+    assert "1 steps ran, 1 were restored" in done.stderr
+    assert (project.root / "somewhere/b.out").read_text() == f"{project.root}/somewhere\n"
+
+
+def test_a_tree_that_make_has_built_is_taken_for_nothing_and_null_then(project: Project) -> None:
+    copies(project)
+    second = Second(project, "second")
+    second.check_out()
+    subprocess.run(["make", "-s"], cwd=second.tree, env=project.environment, capture_output=True, check=True)
+    (second.tree / "a.out").write_text("by hand\n")
+    for _ in range(2):
+        command = [*tool.build_command(), "-B"]
+        subprocess.run(command, cwd=second.tree, env=project.environment, capture_output=True, check=True)
+    assert (second.tree / "a.out").read_text() == "a 1\n"
+    done = subprocess.run(
+        tool.build_command(), cwd=second.tree, env=project.environment, capture_output=True, check=True
+    )
+    assert b"nothing changed" in done.stderr
+
+
+def test_a_store_full_of_nonsense_is_no_harm(project: Project) -> None:
+    copies(project)
+    top = project.root / "home/.cache/hashmake/store"
+    for table in ("steps", "results"):
+        for path in (top / table).rglob("*"):
+            if path.is_file():
+                path.chmod(0o600)
+                path.write_bytes(os.urandom(100))
+    assert Second(project).build() == 2
+
+
+MANY = """\
+all: $(patsubst %.in,%.out,$(wildcard *.in)) sum
+%.out: %.in
+	@cat $< $< > $@
+sum: $(patsubst %.in,%.out,$(wildcard *.in))
+	@cat $^ > sum
+"""
+
+
+@pytest.mark.parametrize("collecting", [False, True], ids=["", "while it is collected"])
+def test_twelve_builds_at_once_share_a_store(project: Project, collecting: bool) -> None:
+    """Each is right, whoever was first, and though what they are about to take is removed under their hands."""
+    project.write("Makefile", MANY)
+    for number in range(20):
+        project.write(f"f{number}.in", f"{number}\n" * 200)
+    trees = [Second(project, f"tree{number}") for number in range(12)]
+    for tree in trees:
+        tree.check_out()
+    command, environment = [*tool.build_command(), "-j2"], {**project.environment, "HASHMAKE_STORE_SIZE": "20k"}
+    builds = [
+        subprocess.Popen(command, cwd=tree.tree, env=project.environment, stdout=-1, stderr=-1, text=True)
+        for tree in trees
+    ]
+    while collecting and any(build.poll() is None for build in builds):
+        subprocess.run(tool.verb_command("store", "--gc"), env=environment, capture_output=True, check=True)
+    for build, tree in zip(builds, trees, strict=True):
+        out, err = build.communicate(timeout=60)
+        assert build.returncode == 0, out + err
+        assert (tree.tree / "sum").read_text() == "".join(
+            f"{n}\n" * 400 for n in sorted(range(20), key=lambda n: f"f{n}.out")
+        )
+    assert Second(project, "last").build("-j1") <= (21 if collecting else 0)
+
+
+@pytest.mark.parametrize("after", [0.0, 0.05, 0.1, 0.15, 0.2, 0.3])
+def test_a_build_that_is_killed_while_it_stores_or_restores_leaves_nothing_half_done(
+    project: Project, after: float
+) -> None:
+    """The next build is right: what was put half is put once more."""
+    project.write("Makefile", MANY)
+    for number in range(20):
+        project.write(f"f{number}.in", f"{number}\n" * 200)
+    for clean in (False, True):
+        if clean:
+            project.build()
+            project.lose(*(f"f{number}.out" for number in range(20)))
+        build = subprocess.Popen(
+            tool.build_command(),
+            cwd=project.tree,
+            env=project.environment,
+            stdout=-1,
+            stderr=-1,
+            start_new_session=True,
+        )
+        time.sleep(after)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(build.pid, 9)
+        build.communicate()
+        project.check(project.rebuild())
+        project.check_null(project.rebuild())

@@ -78,3 +78,10 @@ def test_an_output_directory_has_the_stamps_of_its_sources(tmp_path: Path, stamp
         projections = dict(Kbuild(Disk()).tables((os.fsencode(tmp_path / "out"), os.fsencode(tmp_path / directory))))
         (stamp,) = projections[table].stamps(table, b"", b"#define __KSYM_kfree 1\n")
         assert stamp.startswith(os.fsencode(tmp_path / "out" / stamps))
+
+
+def test_command_records_list_places() -> None:
+    kbuild = Kbuild(Disk())
+    assert kbuild.lists_places(b"/o/kernel/.fork.o.cmd")
+    assert not kbuild.lists_places(b"/o/kernel/fork.o.cmd")
+    assert not kbuild.lists_places(b"/o/kernel/.config")

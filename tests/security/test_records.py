@@ -122,7 +122,7 @@ def test_a_version_is_brought_back_by_what_make_asks_for(tree: Tree, below: bool
     """Without an enemy: the result is that of a clean build, and what had to run again ran."""
     tree.environment["HASHMAKE_STORE"] = "off"
     chain(tree, below)
-    assert tree.build().splitlines()[-1].startswith(f"hashmake: {2 if below else 3} steps ran")
+    assert tree.build().splitlines()[-1].startswith(f"hashmake: {4 if below else 3} steps ran")
     assert (tree.root / "f").read_text() == "one\nthree\n"
     assert "nothing changed" in tree.build()
 

@@ -1,0 +1,195 @@
+"""What trees tell each other of their steps: a step that another tree has run, in the same circumstances, is not run.
+
+A step is asked for by its command, with the roots of the tree taken out (model/roots.py). The store has, for a command,
+the sets of paths that runs of it have looked at; what these hold in this tree, at this moment, names the result. What
+is found so is judged like a record of this tree's own, and becomes one.
+"""
+
+from array import array
+from collections.abc import Iterator
+
+from hashmake.judge.evaluation import Evaluation
+from hashmake.judge.world import Store
+from hashmake.model import digest, shared
+from hashmake.model.environment import Environment
+from hashmake.model.kinds import ABSENT, EXISTS, NAME, NEVER, READ
+from hashmake.model.result import COMPOSITE, KEPT, RECIPE, Result
+from hashmake.model.roots import Roots
+from hashmake.model.shared import MOVED, Left, Questions
+from hashmake.model.tables import NO_VALUE, FactId, PathId
+
+_MOST = 16  # sets of paths that are tried
+_HIDES = (b" -gz", b"compress-debug-sections")  # compilers' options: names of directories are packed
+
+
+class Sharing:
+    """See the module's text. `store` None: nobody is told, nobody asked."""
+
+    def __init__(self, evaluation: Evaluation, store: Store | None, roots: Roots | None) -> None:
+        self._store = store if roots is not None and roots.usable else None
+        self._roots = roots or Roots(b"", b"")
+        self._evaluation = evaluation
+        self._questions: dict[int, bytes] = {}  # of facts
+        self._values: dict[int, bytes] = {}
+        self._told: set[bytes] = set()
+        self._waiting: list[Result] = []
+        names = self._roots.names
+        self._places = [[], *([name] for name in names), *([names] if len(names) > 1 else [])]
+
+    # -- telling --------------------------------------------------------------------------------------------------
+
+    def add(self, result: Result) -> None:
+        """A step has ended; whether what it read stayed as it was is not known yet."""
+        if self._store is not None and result.modes and not result.flags & COMPOSITE:
+            self._waiting.append(result)
+
+    def tell(self) -> None:
+        """What the last steps read has not changed since (Unsaved.settle), where no fact says so: others may know."""
+        kinds = self._evaluation.tree.tables.fact_kind
+        for result in self._waiting:
+            if self._store is not None and not any(kinds[fid] == NEVER for fid in result.facts):
+                self._tell(self._store, result)
+        self._waiting = []
+
+    def _tell(self, store: Store, result: Result) -> None:
+        asked = sorted((self._question(fid), self._value(fid)) for fid in result.facts)
+        env = self._roots.text_in(self._evaluation.recording.env_sets.all[result.env])
+        questions = Questions(env, [question for question, _value in asked])
+        name = digest.of_bytes(shared.pack([questions.env, *questions.asked]))
+        step = self._name_of(result.kind, self._evaluation.tree.tables.paths[result.cwd], result.argv)
+        if step + name not in self._told:
+            self._told.add(step + name)
+            store.note(b"steps", step, name, questions.pack)
+        values = [value for _question, value in asked]
+        result_name = self._name_of_result(step, name, values, self._where(store, result))
+        store.note(b"results", result_name, b"", lambda: self._left(store, result).pack())
+
+    def _where(self, store: Store, result: Result) -> list[bytes]:
+        """The roots that are named in what a step left, or may be in a form in which nobody finds them."""
+        words, tables = self._roots.names, self._evaluation.tree.tables
+        command = b" ".join(result.argv)
+        if any(flag in command for flag in _HIDES):
+            return words
+        moves = self._evaluation.plugin.lists_places
+        versions = [tables.values[post] for pid, _pre, post in result.outputs() if not moves(tables.paths[pid])]
+        found = [word for word in words if any(store.mentions(version, word) for version in versions)]
+        if any(store.is_packed(version) for version in versions):
+            return [word for word in words if word in found or word in command]
+        return found
+
+    def _question(self, fid: int) -> bytes:
+        found = self._questions.get(fid)
+        if found is None:
+            tables = self._evaluation.tree.tables
+            kind, path = tables.fact_kind[fid], tables.paths[tables.fact_path[fid]]
+            entry = tables.values[tables.fact_value[fid]].partition(b"=")[0] if kind == NAME else b""
+            said = self._roots.path_in(path)
+            found = self._questions[fid] = shared.question(EXISTS if kind == ABSENT else kind, said, entry)
+        return found
+
+    def _value(self, fid: int) -> bytes:
+        found = self._values.get(fid)
+        if found is None:
+            tables = self._evaluation.tree.tables
+            found = self._values[fid] = shared.pack([tables.values[tables.fact_value[fid]]])
+        return found
+
+    def _name_of(self, kind: bytes, cwd: bytes, argv: list[bytes]) -> bytes:
+        words = map(self._roots.text_in, self._evaluation.plugin.normal_argv(argv))
+        return digest.of_bytes(shared.pack([shared.VERSION, kind, self._roots.path_in(cwd), *words]))
+
+    def _name_of_result(self, step: bytes, questions: bytes, values: list[bytes], where: list[bytes]) -> bytes:
+        """`where`: roots that are named in what it left, so that it is right only where they are the same."""
+        return digest.of_bytes(step + questions + b"".join(values) + shared.pack(where))
+
+    def _in_all_trees(self, store: Store, path: bytes, version: bytes) -> bytes | None:
+        """The version of a list of places, as all trees say it; None of anything else."""
+        if not self._evaluation.plugin.lists_places(path) or not any(
+            store.mentions(version, w) for w in self._roots.names
+        ):
+            return None
+        content = store.get(version)
+        return None if content is None else store.put(self._roots.text_in(content), version[1:2] == b"x")
+
+    def _in_this_tree(self, store: Store, version: bytes) -> bytes | None:
+        """The inverse; None where that content is not to be had."""
+        content = store.get(version)
+        return None if content is None else store.put(self._roots.text_out(content), version[1:2] == b"x")
+
+    def _left(self, store: Store, result: Result) -> Left:
+        tables = self._evaluation.tree.tables
+        outs = []
+        for (pid, pre, post), mode in zip(result.outputs(), result.modes, strict=True):
+            path, version = tables.paths[pid], tables.values[post]
+            moved = self._in_all_trees(store, path, version)
+            last = (version, mode) if moved is None else (moved, mode | MOVED)
+            outs.append((self._roots.path_in(path), tables.values[pre], *last))
+        text = self._roots.text_in
+        return Left(result.code, result.kept, result.wall_us, outs, text(result.stdout), text(result.stderr))
+
+    # -- asking ---------------------------------------------------------------------------------------------------
+
+    def find(self, key: bytes, cwd: bytes, argv: list[bytes], environment: Environment) -> Iterator[Result]:
+        """Results of other trees whose inputs are as they were, at this moment; their environment is not judged yet."""
+        if self._store is None:
+            return
+        step = self._name_of(RECIPE, cwd, argv)
+        for name, data in self._store.noted(b"steps", step, _MOST):
+            try:
+                questions = Questions.unpack(data)
+                facts, values = self._answers(questions.asked)
+            except (ValueError, LookupError):
+                continue  # written by an enemy, or by nobody: it is no use
+            for where in self._places if facts is not None else ():
+                found = self._store.noted(b"results", self._name_of_result(step, name, values, where), 1)
+                for _name, left in found:
+                    result = self._result(self._store, key, cwd, argv, questions.env, facts or array("I"), left)
+                    if result is not None:
+                        result.full_env = self._evaluation.recording.env_blocks.number(environment.block)
+                        yield result
+
+    def _answers(self, asked: list[bytes]) -> tuple["array[int] | None", list[bytes]]:
+        """What the questions' answers are in this tree, as facts and as values; None where that can't be right."""
+        tree = self._evaluation.tree
+        tables, facts, values = tree.tables, set[int](), []
+        for question in asked:
+            kind, said, entry = shared.asked(question)
+            answers = {self._answer(kind, tables.path(path), entry) for path in self._roots.path_out(said)}
+            fids = [fid for fid, _value in answers]
+            if len({value for _fid, value in answers}) != 1 or not all(map(tree.check, fids)):
+                return None, []
+            facts.update(fids)
+            values.append(shared.pack([next(iter(answers))[1]]))
+        return array("I", sorted(facts)), values
+
+    def _answer(self, kind: int, pid: PathId, entry: bytes) -> tuple[FactId, bytes]:
+        tree = self._evaluation.tree
+        tables = tree.tables
+        if kind == NAME:
+            value = tree.named[pid].entry(tree.seen(READ, pid), entry)
+            return tables.fact(NAME, pid, tables.value(value)), value
+        value = tree.seen(kind, pid)
+        return tables.fact(kind if value else ABSENT, pid, tables.value(value) if value else NO_VALUE), value
+
+    def _result(
+        self, store: Store, key: bytes, cwd: bytes, argv: list[bytes], env: bytes, facts: "array[int]", data: bytes
+    ) -> Result | None:
+        recording = self._evaluation.recording
+        tables, text = recording.tables, self._roots.text_out
+        try:
+            left = Left.unpack(data)
+        except ValueError:
+            return None
+        result = Result(key, RECIPE, tables.path(cwd), argv)
+        result.facts = facts
+        for said, pre, post, mode in left.outs:
+            paths = self._roots.path_out(said)
+            here = self._in_this_tree(store, post) if mode & MOVED else post
+            if len(paths) != 1 or not mode & KEPT or here is None:
+                return None
+            result.outs.extend((tables.path(paths[0]), tables.value(pre), tables.value(here)))
+            result.modes.append(mode & ~MOVED)
+        result.code, result.kept, result.wall_us = left.code, left.kept, left.wall_us
+        result.stdout, result.stderr = text(left.stdout), text(left.stderr)
+        result.env = recording.env_sets.number(text(env))
+        return result

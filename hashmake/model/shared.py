@@ -1,0 +1,109 @@
+"""What trees tell each other of a step: which paths it depends on, and what it left where these are as they were.
+
+In two levels, so that who looks asks for little: a step has few sets of paths, and what they hold now names the result
+(as the Remote Execution API's caches of clang and of Bazel's include scanning do). Pure: bytes to values and back.
+"""
+
+import struct
+import zlib
+from typing import NamedTuple
+
+from hashmake.model import digest
+
+VERSION = b"1"
+MOVED = 1 << 14  # in a mode: the content is kept with its roots said as all trees say them, and named so
+_COUNT = struct.Struct("<I")
+
+
+class Questions(NamedTuple):
+    """What a step looked at.
+
+    env    the facts about its environment (envfacts.py), roots said as all trees say them
+    asked  (kind of fact, path as all trees say it, name of an entry or empty) of each, sorted
+    """
+
+    env: bytes
+    asked: list[bytes]
+
+    def pack(self) -> bytes:
+        """To bytes."""
+        return zlib.compress(pack([VERSION, self.env, *self.asked]), 1)
+
+    @staticmethod
+    def unpack(data: bytes) -> "Questions":
+        """From bytes. Raises ValueError."""
+        try:
+            version, env, *asked = unpack(zlib.decompress(data))
+        except (zlib.error, struct.error) as error:
+            raise ValueError(str(error)) from error
+        if version != VERSION or not all(asked):
+            raise ValueError("questions")
+        return Questions(env, asked)
+
+
+def question(kind: int, said: bytes, entry: bytes) -> bytes:
+    """One of Questions.asked."""
+    return bytes([kind]) + said + (b"\2" + entry if entry else b"")
+
+
+def asked(question: bytes) -> tuple[int, bytes, bytes]:
+    """Kind, path and entry."""
+    said, _, entry = question[1:].partition(b"\2")
+    return question[0], said, entry
+
+
+class Left(NamedTuple):
+    """What a step left, its roots said as all trees say them.
+
+    outs  (path, version before, version after, mode of Result.modes) of each, in order
+    """
+
+    code: int
+    kept: int
+    wall_us: int
+    outs: list[tuple[bytes, bytes, bytes, int]]
+    stdout: bytes
+    stderr: bytes
+
+    def pack(self) -> bytes:
+        """To bytes."""
+        head = struct.pack("<iBI", self.code, self.kept, self.wall_us)
+        flat = [part for path, pre, post, mode in self.outs for part in (path, pre, post, mode.to_bytes(2, "little"))]
+        data = pack([VERSION, head, self.stdout, self.stderr, *flat])
+        return digest.of_bytes(data) + data
+
+    @staticmethod
+    def unpack(data: bytes) -> "Left":
+        """From bytes. Raises ValueError."""
+        if digest.of_bytes(data[16:]) != data[:16]:
+            raise ValueError("damaged")
+        try:
+            version, head, out, err, *flat = unpack(data[16:])
+            code, kept, wall_us = struct.unpack("<iBI", head)
+        except struct.error as error:
+            raise ValueError(str(error)) from error
+        if version != VERSION or len(flat) % 4:
+            raise ValueError("left")
+        rows = zip(flat[0::4], flat[1::4], flat[2::4], flat[3::4], strict=True)
+        outs = [(path, pre, post, int.from_bytes(mode, "little") & 0xFFFF) for path, pre, post, mode in rows]
+        return Left(code, kept, wall_us, outs, out, err)
+
+
+def pack(parts: list[bytes]) -> bytes:
+    """Byte strings, each after its length."""
+    return b"".join(part for text in parts for part in (_COUNT.pack(len(text)), text))
+
+
+def unpack(data: bytes) -> list[bytes]:
+    """From `pack`. Raises ValueError."""
+    parts, at = [], 0
+    while at < len(data):
+        if at + 4 > len(data):
+            raise ValueError("length")
+        (length,) = _COUNT.unpack_from(data, at)
+        at += 4
+        if at + length > len(data):
+            raise ValueError("length")
+        parts.append(data[at : at + length])
+        at += length
+    return parts
