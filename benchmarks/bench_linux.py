@@ -2,7 +2,7 @@
 """Linux tinyconfig: stock make and hashmake in the same run, after the same edits.
 
     benchmarks/bench_linux.py SOURCE [--rows part cold null touch edit comment few many] [--cold 2] [--repeat 3] [-j 2]
-                              [--before DIR/bin/hashmake]
+                              [--before DIR/bin/hashmake] [--store]
 
 SOURCE is a kernel's source directory or tarball (Debian: /usr/src/linux-source-6.1.tar.xz); it is copied. Both tools
 build from the one copy into an output directory of their own, so each edit is made once and built twice.
@@ -17,7 +17,8 @@ build from the one copy into an output directory of their own, so each edit is m
     many     the same in include/linux/list.h
 
 A ratio is the middle of those of the pairs, each built one right after the other. With --before another hashmake, an
-earlier one say, takes its turn as well, and a second table sets ours beside it.
+earlier one say, takes its turn as well, and a second table sets ours beside it. With --store what steps leave is kept, in
+a store that is empty before each build from nothing; else there is none.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Bench:
     jobs: int
     edits: int = 0
     few: str = ""
+    store: bool = False
     users: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -60,11 +62,14 @@ class Bench:
 
     def build(self, tool: str, *goals: str) -> Usage:
         """Build once."""
-        return measure.run([*TOOLS[tool], f"-j{self.jobs}", f"O={self.out(tool)}", *goals], self.source)
+        kept = {"HASHMAKE_STORE": os.path.join(self.work, "store")} if self.store else {}
+        command = [*TOOLS[tool], f"-j{self.jobs}", f"O={self.out(tool)}", *goals]
+        return measure.run(command, self.source, measure.environment(**kept))
 
     def cold(self, tool: str, *goals: str) -> Usage:
         """Build all or these goals, from an output directory with nothing but what tinyconfig makes."""
-        shutil.rmtree(self.out(tool), ignore_errors=True)
+        for directory in (self.out(tool), os.path.join(self.work, "store")):
+            shutil.rmtree(directory, ignore_errors=True)
         os.mkdir(self.out(tool))
         self.build(tool, "tinyconfig")
         return self.build(tool, *goals)
@@ -170,6 +175,7 @@ def main() -> None:
     parser.add_argument("--cold", type=int, default=2, help="cold builds")
     parser.add_argument("-j", dest="jobs", type=int, default=2)
     parser.add_argument("--work", help="directory for the copy (default: a temporary one)")
+    parser.add_argument("--store", action="store_true", help="keep what steps leave")
     parser.add_argument("--before", help="program hashmake of another version")
     chosen = parser.parse_args()
     if chosen.before:
@@ -177,6 +183,7 @@ def main() -> None:
     print(measure.origin())
     with tempfile.TemporaryDirectory(prefix="hashmake-bench-", dir=chosen.work) as work:
         bench = prepare(chosen.source, os.path.realpath(work), chosen.jobs)
+        bench.store = chosen.store
         found = measured(bench, chosen.rows, chosen.cold, chosen.repeat)
         labels = {
             "few": f"few ({bench.few}, {bench.users.get(bench.few)} users)",

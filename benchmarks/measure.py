@@ -57,6 +57,7 @@ def environment(**extra: str) -> dict[str, str]:
         "KBUILD_BUILD_HOST": "bench",
         "KBUILD_BUILD_VERSION": "1",
         "LC_ALL": "C",
+        "HASHMAKE_STORE": "off",  # what an earlier run has left is not what is measured
     }
     return kept | pinned | extra
 

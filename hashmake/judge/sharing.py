@@ -29,7 +29,7 @@ class Sharing:
         self._store = store if roots is not None and roots.usable else None
         self._roots = roots or Roots(b"", b"")
         self._evaluation = evaluation
-        self._questions: dict[int, bytes] = {}  # of facts
+        self._questions: dict[int, bytes] = {}  # of facts, packed
         self._values: dict[int, bytes] = {}
         self._told: set[bytes] = set()
         self._waiting: list[Result] = []
@@ -52,16 +52,20 @@ class Sharing:
         self._waiting = []
 
     def _tell(self, store: Store, result: Result) -> None:
-        asked = sorted((self._question(fid), self._value(fid)) for fid in result.facts)
+        known, values = self._questions, self._values
+        for fid in result.facts:
+            if fid not in known:
+                known[fid], values[fid] = self._question(fid), self._value(fid)
+        order = sorted(result.facts, key=known.__getitem__)
+        asked = b"".join(map(known.__getitem__, order))
         env = self._roots.text_in(self._evaluation.recording.env_sets.all[result.env])
-        questions = Questions(env, [question for question, _value in asked])
-        name = digest.of_bytes(shared.pack([questions.env, *questions.asked]))
+        name = digest.of_bytes(shared.pack([env]) + asked)
         step = self._name_of(result.kind, self._evaluation.tree.tables.paths[result.cwd], result.argv)
         if step + name not in self._told:
             self._told.add(step + name)
-            store.note(b"steps", step, name, questions.pack)
-        values = [value for _question, value in asked]
-        result_name = self._name_of_result(step, name, values, self._where(store, result))
+            store.note(b"steps", step, name, lambda: Questions.packed(env, asked))
+        answers = b"".join(map(values.__getitem__, order))
+        result_name = self._name_of_result(step, name, answers, self._where(store, result))
         store.note(b"results", result_name, b"", lambda: self._left(store, result).pack())
 
     def _where(self, store: Store, result: Result) -> list[bytes]:
@@ -78,29 +82,22 @@ class Sharing:
         return found
 
     def _question(self, fid: int) -> bytes:
-        found = self._questions.get(fid)
-        if found is None:
-            tables = self._evaluation.tree.tables
-            kind, path = tables.fact_kind[fid], tables.paths[tables.fact_path[fid]]
-            entry = tables.values[tables.fact_value[fid]].partition(b"=")[0] if kind == NAME else b""
-            said = self._roots.path_in(path)
-            found = self._questions[fid] = shared.question(EXISTS if kind == ABSENT else kind, said, entry)
-        return found
+        tables = self._evaluation.tree.tables
+        kind, path = tables.fact_kind[fid], tables.paths[tables.fact_path[fid]]
+        entry = tables.values[tables.fact_value[fid]].partition(b"=")[0] if kind == NAME else b""
+        return shared.pack([shared.question(EXISTS if kind == ABSENT else kind, self._roots.path_in(path), entry)])
 
     def _value(self, fid: int) -> bytes:
-        found = self._values.get(fid)
-        if found is None:
-            tables = self._evaluation.tree.tables
-            found = self._values[fid] = shared.pack([tables.values[tables.fact_value[fid]]])
-        return found
+        tables = self._evaluation.tree.tables
+        return shared.pack([tables.values[tables.fact_value[fid]]])
 
     def _name_of(self, kind: bytes, cwd: bytes, argv: list[bytes]) -> bytes:
         words = map(self._roots.text_in, self._evaluation.plugin.normal_argv(argv))
         return digest.of_bytes(shared.pack([shared.VERSION, kind, self._roots.path_in(cwd), *words]))
 
-    def _name_of_result(self, step: bytes, questions: bytes, values: list[bytes], where: list[bytes]) -> bytes:
+    def _name_of_result(self, step: bytes, questions: bytes, answers: bytes, where: list[bytes]) -> bytes:
         """`where`: roots that are named in what it left, so that it is right only where they are the same."""
-        return digest.of_bytes(step + questions + b"".join(values) + shared.pack(where))
+        return digest.of_bytes(step + questions + answers + shared.pack(where))
 
     def _in_all_trees(self, store: Store, path: bytes, version: bytes) -> bytes | None:
         """The version of a list of places, as all trees say it; None of anything else."""
@@ -137,18 +134,18 @@ class Sharing:
         for name, data in self._store.noted(b"steps", step, _MOST):
             try:
                 questions = Questions.unpack(data)
-                facts, values = self._answers(questions.asked)
+                facts, answers = self._answers(questions.asked)
             except (ValueError, LookupError):
                 continue  # written by an enemy, or by nobody: it is no use
             for where in self._places if facts is not None else ():
-                found = self._store.noted(b"results", self._name_of_result(step, name, values, where), 1)
+                found = self._store.noted(b"results", self._name_of_result(step, name, answers, where), 1)
                 for _name, left in found:
                     result = self._result(self._store, key, cwd, argv, questions.env, facts or array("I"), left)
                     if result is not None:
                         result.full_env = self._evaluation.recording.env_blocks.number(environment.block)
                         yield result
 
-    def _answers(self, asked: list[bytes]) -> tuple["array[int] | None", list[bytes]]:
+    def _answers(self, asked: list[bytes]) -> tuple["array[int] | None", bytes]:
         """What the questions' answers are in this tree, as facts and as values; None where that can't be right."""
         tree = self._evaluation.tree
         tables, facts, values = tree.tables, set[int](), []
@@ -157,10 +154,10 @@ class Sharing:
             answers = {self._answer(kind, tables.path(path), entry) for path in self._roots.path_out(said)}
             fids = [fid for fid, _value in answers]
             if len({value for _fid, value in answers}) != 1 or not all(map(tree.check, fids)):
-                return None, []
+                return None, b""
             facts.update(fids)
             values.append(shared.pack([next(iter(answers))[1]]))
-        return array("I", sorted(facts)), values
+        return array("I", sorted(facts)), b"".join(values)
 
     def _answer(self, kind: int, pid: PathId, entry: bytes) -> tuple[FactId, bytes]:
         tree = self._evaluation.tree

@@ -25,9 +25,10 @@ class Questions(NamedTuple):
     env: bytes
     asked: list[bytes]
 
-    def pack(self) -> bytes:
-        """To bytes."""
-        return zlib.compress(pack([VERSION, self.env, *self.asked]), 1)
+    @staticmethod
+    def packed(env: bytes, asked: bytes) -> bytes:
+        """To bytes; `asked`: as `pack` gives them."""
+        return zlib.compress(pack([VERSION, env]) + asked, 1)
 
     @staticmethod
     def unpack(data: bytes) -> "Questions":
