@@ -17,8 +17,8 @@ build from the one copy into an output directory of their own, so each edit is m
     many     the same in include/linux/list.h
 
 A ratio is the middle of those of the pairs, each built one right after the other. With --before another hashmake, an
-earlier one say, takes its turn as well, and a second table sets ours beside it. With --store what steps leave is kept, in
-a store that is empty before each build from nothing; else there is none.
+earlier one say, takes its turn as well, and a second table sets ours beside it. With --store what steps leave is
+kept, in a store that is empty before each build from nothing; else there is none.
 """
 
 from __future__ import annotations

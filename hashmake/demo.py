@@ -314,7 +314,9 @@ def play(project: Project, who: str, *tool: str) -> Iterator[tuple[Stage, Row]]:
 def steps_of_last_build(project: Project) -> str:
     """What hashmake's own log says about the build that has just ended."""
     log = json.loads(run([*HASHMAKE, "log", "--json"], project.products).stdout)
-    return f"{log['steps']['run']}" + (", make not started" if log["mode"] != "make" else "")
+    steps = log["steps"]
+    restored = f", {steps['restored']} restored" if steps["restored"] else ""
+    return f"{steps['run']}{restored}" + (", make not started" if log["mode"] != "make" else "")
 
 
 def compare(project: Project) -> tuple[list[Row], list[Row]]:
@@ -360,6 +362,8 @@ def options(argv: list[str]) -> argparse.Namespace:
 
 def demonstrate(chosen: argparse.Namespace, work: str) -> int:
     """Play, print the table and what differs, and return the exit status."""
+    PINNED["HASHMAKE_STORE"] = store = os.path.join(work, "store")  # what earlier demos have left is not shown
+    shutil.rmtree(store, ignore_errors=True)
     project: Project = Linux(work, chosen.jobs, chosen.linux) if chosen.linux else Calculator(work, chosen.jobs)
     stock, ours = compare(project)
     print("\n".join(table(project, stock, ours)))
