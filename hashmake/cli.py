@@ -86,6 +86,17 @@ def ksyms(obj: str | None, as_json: bool, directory: str) -> None:
 
 
 @cli.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def config(as_json: bool) -> None:
+    """Show what is set, and where: hashmake.toml of the system and of the user, and variables."""
+    from hashmake.reports.config import config as report
+
+    text, code = report(as_json)
+    click.echo(text)
+    sys.exit(code)
+
+
+@cli.command()
 @click.option("--stats", "doing", flag_value="stats", default="stats", help="How many contents, how large (default).")
 @click.option("--gc", "doing", flag_value="gc", help="Remove what was not used longest, down to the limit.")
 @click.option("--clear", "doing", flag_value="clear", help="Remove everything.")

@@ -91,6 +91,8 @@ def _store(request: Request) -> LocalStore | None:
         return None
     tell = (lambda _text: None) if request.drop_in else say
     place = choose((request.where, request.out), os.path.join(request.state.path, "store"))
+    for line in place.said:
+        tell(line)
     if place.refused:
         tell(f"{place.refused}; nothing is kept for other builds")
     if place.refused or not place.top:

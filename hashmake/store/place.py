@@ -1,8 +1,10 @@
-"""Where the store is, and how large it may become: HASHMAKE_STORE, HASHMAKE_STORE_SIZE, the user's cache directory."""
+"""Where the store is, and how large it may become: as set (settings.py), else in the user's cache directory."""
 
 import os
 import re
 import stat
+
+from hashmake.settings import Settings
 
 DEFAULT_SIZE = 10_000_000_000
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -12,28 +14,36 @@ class StorePlace:
     """The directory of the store ("": there is none), its limit in bytes.
 
     refused  why it can't be used, one line; "" if it can
+    said     lines about settings that can't be used
     """
 
     def __init__(self, top: str, limit: int, refused: str = "") -> None:
         self.top = top
         self.limit = limit
         self.refused = refused
+        self.said: list[str] = []
 
 
 def choose(tree: tuple[str, ...] = (), instead: str = "") -> StorePlace:
-    """As the environment says: a directory, `off`, or nothing.
+    """As the settings say: a directory, `off`, or nothing.
 
     tree     source and output directory of a build: there the store would be seen by its steps
     instead  where it goes if the user's cache lies in there
     """
-    said = os.environ.get("HASHMAKE_STORE", "")
-    limit, wrong = _size(os.environ.get("HASHMAKE_STORE_SIZE", ""))
+    settings = Settings()
+    place = _choose(settings.get("store", "path"), settings.get("store", "size"), tree, instead)
+    place.said = settings.wrong
+    return place
+
+
+def _choose(said: str, size: str, tree: tuple[str, ...], instead: str) -> StorePlace:
+    limit, wrong = _size(size)
     if said.lower() in ("off", "no", "0") or not limit:
         return StorePlace("", limit)
-    top = os.path.abspath(said) if said else _of_user()
+    top = os.path.abspath(os.path.expanduser(said)) if said else _of_user()
     inside = any((os.path.realpath(top) + "/").startswith(directory + "/") for directory in tree)
     if inside and said:
-        wrong = f"{top}: lies in the tree that is built; set HASHMAKE_STORE to another place, or to off"
+        wrong = f"{top}: lies in the tree that is built; set store.path (HASHMAKE_STORE) to another place, or to off"
     elif inside:
         top = instead
     return StorePlace(top, limit, (wrong or _wrong_owner(top)) if top else "")
@@ -56,7 +66,7 @@ def _size(text: str) -> tuple[int, str]:
         return DEFAULT_SIZE, ""
     parts = re.fullmatch(r"(\d+)([kmgt]?)b?", text.strip().lower())
     if parts is None:
-        return DEFAULT_SIZE, f"HASHMAKE_STORE_SIZE={text}: give a number with k, M, G or T, as 20G"
+        return DEFAULT_SIZE, f"store.size {text!r}: give a number with k, M, G or T, as 20G"
     return int(parts[1]) * _UNITS[parts[2]], ""
 
 
@@ -67,9 +77,9 @@ def _wrong_owner(top: str) -> str:
     except OSError:
         return ""
     if not stat.S_ISDIR(st.st_mode):
-        return f"{top}: not a directory; set HASHMAKE_STORE to one, or to off"
+        return f"{top}: not a directory; set store.path (HASHMAKE_STORE) to one, or to off"
     if st.st_uid != os.geteuid():
-        return f"{top}: belongs to another user; set HASHMAKE_STORE to a directory of your own, or to off"
+        return f"{top}: belongs to another user; set store.path (HASHMAKE_STORE) to a directory of your own, or to off"
     if st.st_mode & 0o022:
-        return f"{top}: others may write there; chmod 700 it, or set HASHMAKE_STORE"
+        return f"{top}: others may write there; chmod 700 it, or set store.path (HASHMAKE_STORE)"
     return ""

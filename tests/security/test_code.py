@@ -25,7 +25,7 @@ METHODS = {("os", "system"), ("os", "popen"), ("subprocess", "getoutput"), ("sub
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_no_module_turns_data_into_code(path: Path) -> None:
-    """No pickle, no eval, no shell, no configuration file."""
+    """No pickle, no eval, no shell; configuration in one place."""
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -40,7 +40,8 @@ def test_no_module_turns_data_into_code(path: Path) -> None:
                 pair = (function.value.id, function.attr)
                 found += [".".join(pair)] * (pair in METHODS)
             found += ["shell="] * any(keyword.arg == "shell" for keyword in node.keywords)
-    assert not found
+    # hashmake.toml, which is never that of a tree: tests/core/test_settings.py
+    assert found == (["tomllib"] if path.stem == "settings" else [])
 
 
 CONFIGURATION = """\
