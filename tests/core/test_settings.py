@@ -1,4 +1,4 @@
-"""What is set: files of the system and of the user, variables over them; what makes no sense is said, and counts not."""
+"""What is set: files of the system and of the user, variables over them; what makes no sense is said."""
 
 from __future__ import annotations
 
