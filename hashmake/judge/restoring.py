@@ -19,11 +19,13 @@ class Restoring:
 
     store  None: nothing is kept, nothing restored
     one    both streams of this build go to one place
+    prints which of its streams, OUT and ERR, can be printed to as to any file: others fail in ways of their own
     """
 
     def __init__(self, evaluation: Evaluation, store: Store | None) -> None:
         self.store = store
         self.one = False
+        self.prints = OUT | ERR
         self._evaluation = evaluation
 
     # -- keeping --------------------------------------------------------------------------------------------------
@@ -95,7 +97,8 @@ class Restoring:
         """Whether what it printed can go where it would go now."""
         if captured:
             return candidate.kept & captured == captured
-        return candidate.kept == OUT | ERR or self.one or not candidate.stdout
+        wanted = (OUT if candidate.stdout else 0) | (ERR if candidate.stderr else 0)
+        return self.prints & wanted == wanted and (candidate.kept == OUT | ERR or self.one or not candidate.stdout)
 
     def place(self, candidate: Result, fetched: Fetched) -> list[Write] | None:
         """Put it there; what was found and is left, in the order of the step's writes. None: not all could be put."""

@@ -48,15 +48,17 @@ static int print_echo(const char *echo)
     return echo && (put_out(1, echo, strlen(echo)) || put_out(1, "\n", 1));
 }
 
-static void repeat(int fd, uint32_t length)
+static int repeat(int fd, uint32_t length)
 {
     char buffer[65536];
+    int failed = 0;
     while (length) {
         uint32_t n = length < sizeof buffer ? length : sizeof buffer;
         get_all(buffer, n);
-        put_out(fd, buffer, n);
+        failed |= put_out(fd, buffer, n);
         length -= n;
     }
+    return failed;
 }
 
 static int skip(uint32_t length, const char *echo)
@@ -68,9 +70,10 @@ static int skip(uint32_t length, const char *echo)
     get_all(&head, sizeof head);
     if (head.code & HM_ALOUD)
         print_echo(echo);
-    repeat(1, head.out);
-    repeat(2, length - 1 - (uint32_t)sizeof head - head.out);
-    return head.code & ~HM_ALOUD;
+    int failed = repeat(1, head.out);
+    failed |= repeat(2, length - 1 - (uint32_t)sizeof head - head.out);
+    int code = head.code & ~HM_ALOUD;
+    return failed && !code ? 1 : code; /* as the command would have */
 }
 
 /* Where make's standard streams are closed, nothing of ours may get their numbers: text would go there. Closed on exec,

@@ -5,6 +5,7 @@ version lies on the disk, ask for a moment and wait (HM_M_MAKE, HM_M_WANT).
 """
 
 import os
+import stat
 import time
 from collections.abc import Callable
 
@@ -61,6 +62,7 @@ class Supervisor:
         self._pause_s = _COMMIT_EVERY_S
         self._unread = (_identity(1), _identity(2), _identity(os.devnull), _identity("/dev/tty"))
         engine.restoring.one = _identity(1) == _identity(2)
+        engine.restoring.prints = (OUT if _takes_text(1) else 0) | (ERR if _takes_text(2) else 0)
         engine.evaluation.interrupted = lambda: bool(self.signals or self._severed)
 
     @property
@@ -259,6 +261,18 @@ class Supervisor:
 def _all_of(result: Result) -> bytes:
     """The answer for a step that is restored: its echo, and what it printed."""
     return protocol.skip(result.code, result.stdout, result.stderr, aloud=True)
+
+
+def _takes_text(fd: int) -> bool:
+    """Whether printing there goes well as long as there is room: as launcher/keep.c has it (can_watch)."""
+    try:
+        mode, device = os.fstat(fd).st_mode, os.fstat(fd).st_rdev
+        if not os.get_inheritable(fd):
+            return False  # it was closed; front.py has put something in its place
+    except OSError:
+        return False
+    plain = stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    return plain or (stat.S_ISCHR(mode) and (device == os.makedev(1, 3) or os.isatty(fd)))
 
 
 def _identity(file: int | str) -> list[int]:
