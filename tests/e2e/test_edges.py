@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATIENCE = 60
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/", "LC_ALL": "C", "HASHMAKE_STORE": "off"}
 Build = tuple[int, str, str]
 
 
@@ -48,7 +49,7 @@ class Pair:
         done = subprocess.run(
             ["bash", "-c", re.sub(r"\bTOOL\b", lambda _: command, line)],
             cwd=directory,
-            env={"PATH": "/usr/bin:/bin", "HOME": "/", "LC_ALL": "C", "PYTHONPATH": tool.python_path(), **variables},
+            env={**ENVIRONMENT, "PYTHONPATH": tool.python_path(), **variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
