@@ -103,12 +103,29 @@ def config(as_json: bool) -> None:
 @click.option(
     "--verify", "doing", flag_value="verify", help="Compare each content with its name; 1: some were damaged."
 )
+@click.option("--limit", metavar="500M", help="Of `export`: at most so much, before it is compressed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def store(doing: str, as_json: bool) -> None:
-    """Look after the store: what steps left, kept so that they can be restored instead of run again."""
+@click.argument("verb", type=click.Choice(["export", "import"]), required=False)
+@click.argument("file", type=click.Path(dir_okay=False), required=False)
+@_directory
+@click.pass_obj
+def store(
+    obj: str | None, doing: str, limit: str | None, as_json: bool, verb: str | None, file: str | None, directory: str
+) -> None:
+    """Look after the store: what steps left, kept so that they can be restored instead of run again.
+
+    `export FILE` writes what the last build here used into one file, `import FILE` puts that into the store: for CI
+    systems that keep a file between jobs.
+    """
+    from hashmake.reports.store import carry
     from hashmake.reports.store import store as report
 
-    text, code = report(doing, as_json)
+    if verb is not None and file is None:
+        raise click.UsageError(f"{verb}: which file?")
+    if verb is not None and file is not None:
+        text, code = carry(verb, os.path.abspath(file), limit or "", _state(obj, directory), as_json)
+    else:
+        text, code = report(doing, as_json)
     click.echo(text)
     sys.exit(code)
 

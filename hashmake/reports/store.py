@@ -6,17 +6,41 @@ from collections.abc import Callable
 from typing import Any
 
 from hashmake.errors import UserError
-from hashmake.store import local
-from hashmake.store.place import StorePlace, choose
+from hashmake.reports.carry import used
+from hashmake.store import jar, local
+from hashmake.store.place import StorePlace, choose, size_of
 
 
-def store(doing: str, as_json: bool) -> tuple[str, int]:
-    """Do it (stats, gc, clear or verify): what is to be said, and the exit status. Raises UserError."""
+def _place() -> StorePlace:
     place = choose()
     if place.refused:
         raise UserError(place.refused)
     if not place.top:
-        raise UserError("there is no store: HASHMAKE_STORE says so, or there is no home directory")
+        raise UserError("there is no store: `hashmake config` says so, or there is no home directory")
+    return place
+
+
+def carry(verb: str, file: str, limit: str, state: str, as_json: bool) -> tuple[str, int]:
+    """Export to a file or import from one: what is to be said, and the exit status. Raises UserError."""
+    place = _place()
+    if verb == "export":
+        size, wrong = size_of(limit)
+        if wrong:
+            raise UserError(f"--limit {limit}: give a number with k, M, G or T, as 500M")
+        sets = used(state, place.top)
+        count, written = jar.pour_out(place.top, sets, file, size)
+        found: dict[str, Any] = {"file": file, "steps": count, "left_out": len(sets) - count, "bytes": written}
+        text = f"{file}: {count} steps, {_megabytes(written)} before it was compressed; {found['left_out']} left out"
+    else:
+        new, refused = jar.pour_in(place.top, file)
+        found = {"file": file, "new": new, "refused": refused}
+        text = f"{file}: {new} files are new in {place.top}, {refused} were refused"
+    return (json.dumps(found) if as_json else text), int(bool(found.get("refused")))
+
+
+def store(doing: str, as_json: bool) -> tuple[str, int]:
+    """Do it (stats, gc, clear or verify): what is to be said, and the exit status. Raises UserError."""
+    place = _place()
     try:
         found, code = _VERBS[doing](place)
     except OSError as error:

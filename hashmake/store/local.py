@@ -78,7 +78,7 @@ class LocalStore:
                 return None
             if version[2:10] != st.st_size.to_bytes(8, "little"):
                 return None  # somebody writes on
-            name = _name(version)
+            name = name_of(version)
             if name not in self._there and not self._is_kept(name, st.st_size) and not self._put(name, path, st):
                 return None
             self._there.add(name)
@@ -161,7 +161,7 @@ class LocalStore:
 
     def _copy_out(self, version: bytes, aside: bytes, mode: int) -> bool:
         """Copy a content, and look whether it is what its name says; one that is not is removed."""
-        stored = self._objects + _name(version)
+        stored = self._objects + name_of(version)
         try:
             source = os.open(stored, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
@@ -245,14 +245,12 @@ class LocalStore:
         ]
 
     def _of_table(self, table: bytes, key: bytes, name: bytes) -> bytes:
-        text = key.hex().encode()
-        top = os.path.join(os.fsencode(self._top), table, text[:2], text[2:])
-        return os.path.join(top, name.hex().encode()) if name else top
+        return os.path.join(os.fsencode(self._top), name_of_note(table, key, name))
 
     def put(self, content: bytes, executable: bool) -> bytes | None:
         """Keep a content that lies nowhere; its version as that of a file. None: that can't be done."""
-        version = (b"Fx" if executable else b"F-") + len(content).to_bytes(8, "little") + digest.of_bytes(content)
-        if self._is_kept(_name(version), len(content)):
+        version = self.version_of(content, executable)
+        if self._is_kept(name_of(version), len(content)):
             return version
         aside = os.path.join(self._new, b"%d-%d" % (os.getpid(), next(self._numbers)))
         try:
@@ -261,7 +259,7 @@ class LocalStore:
                 _write(fd, content)
             finally:
                 os.close(fd)
-            self._rename(aside, self._objects + _name(version))
+            self._rename(aside, self._objects + name_of(version))
         except OSError as error:
             _unlink(aside)
             self._stop(error)
@@ -269,10 +267,15 @@ class LocalStore:
         self.added += len(content)
         return version
 
+    @staticmethod
+    def version_of(content: bytes, executable: bool) -> bytes:
+        """That of a file which holds this."""
+        return (b"Fx" if executable else b"F-") + len(content).to_bytes(8, "little") + digest.of_bytes(content)
+
     def get(self, version: bytes) -> bytes | None:
         """A content that is kept; None where it is not, or is damaged."""
         try:
-            with open(self._objects + _name(version), "rb") as file:
+            with open(self._objects + name_of(version), "rb") as file:
                 content = file.read()
         except OSError:
             return None
@@ -292,7 +295,7 @@ class LocalStore:
             return False
         try:
             with (
-                open(self._objects + _name(version), "rb") as file,
+                open(self._objects + name_of(version), "rb") as file,
                 mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as text,
             ):
                 return text.find(word) >= 0
@@ -302,7 +305,7 @@ class LocalStore:
     def is_packed(self, version: bytes) -> bool:
         """Whether a content that is kept is compressed, as far as its first bytes tell."""
         try:
-            with open(self._objects + _name(version), "rb") as file:
+            with open(self._objects + name_of(version), "rb") as file:
                 return file.read(6).startswith(_PACKED)
         except OSError:
             return version[:1] == b"F"
@@ -355,9 +358,17 @@ class Fetched:
                 _unlink(aside)
 
 
-def _name(version: bytes) -> bytes:
+def name_of(version: bytes) -> bytes:
+    """Where the content of a file with this version lies in objects/."""
     text = (version[10:] + version[2:10]).hex().encode()
     return b"/" + text[:2] + b"/" + text[2:]
+
+
+def name_of_note(table: bytes, key: bytes, name: bytes) -> bytes:
+    """Where what is noted under a key and a name lies; without a name, all that is noted under the key."""
+    text = key.hex().encode()
+    top = os.path.join(table, text[:2], text[2:])
+    return os.path.join(top, name.hex().encode()) if name else top
 
 
 def _is_plain(st: os.stat_result, path: bytes) -> bool:
@@ -526,7 +537,7 @@ def damaged(top: str) -> list[str]:
     bad = []
     for path, _size, _used in contents(top, ("objects",)):
         version = reading.of_file(os.fsencode(path))[0]
-        if _name(version) != os.fsencode("/" + os.path.relpath(path, os.path.join(top, "objects"))):
+        if name_of(version) != os.fsencode("/" + os.path.relpath(path, os.path.join(top, "objects"))):
             _unlink(os.fsencode(path))
             bad.append(path)
     return bad

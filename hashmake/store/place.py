@@ -37,7 +37,7 @@ def choose(tree: tuple[str, ...] = (), instead: str = "") -> StorePlace:
 
 
 def _choose(said: str, size: str, tree: tuple[str, ...], instead: str) -> StorePlace:
-    limit, wrong = _size(size)
+    limit, wrong = size_of(size)
     if said.lower() in ("off", "no", "0") or not limit:
         return StorePlace("", limit)
     top = os.path.abspath(os.path.expanduser(said)) if said else _of_user()
@@ -60,7 +60,7 @@ def _of_user() -> str:
     return os.path.join(base, "hashmake", "store")
 
 
-def _size(text: str) -> tuple[int, str]:
+def size_of(text: str) -> tuple[int, str]:
     """Bytes, and what is wrong with the text."""
     if not text:
         return DEFAULT_SIZE, ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import pty
 import shutil
 import subprocess
+import tarfile
 import time
 from typing import TYPE_CHECKING
 
@@ -514,3 +516,60 @@ def test_a_build_that_is_killed_while_it_stores_or_restores_leaves_nothing_half_
         build.communicate()
         project.check(project.rebuild())
         project.check_null(project.rebuild())
+
+
+def store_verb(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
+    """`hashmake store WORDS` in the tree."""
+    command = tool.verb_command("store", *words)
+    return subprocess.run(
+        command, cwd=project.tree, env=project.environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_what_the_last_build_used_is_carried_in_one_file(project: Project) -> None:
+    """And nothing else: what an earlier edit made is not in it."""
+    copies(project)
+    project.edit("a.in", "1", "2")
+    project.build()
+    file = project.root / "jar"
+    assert store_verb(project, "export", str(file)).stdout.startswith(f"{file}: 2 steps, 0.0 MB")
+    store_verb(project, "--clear")
+    assert Second(project).build() == 2
+    store_verb(project, "--clear")
+    assert "were refused" in store_verb(project, "import", str(file)).stdout
+    assert Second(project).build() == 0
+    (project.sources / "a.in").write_text("a 1\n")
+    assert Second(project).build() == 1
+
+
+def test_a_file_that_is_too_small_for_all_holds_some(project: Project) -> None:
+    project.write("Makefile", MANY)
+    for number in range(5):
+        project.write(f"f{number}.in", f"{number}\n" * 2000)
+    project.build()
+    said = json.loads(store_verb(project, "export", "--limit", "20k", "--json", str(project.root / "jar")).stdout)
+    assert 0 < said["steps"] < 6
+    assert said["steps"] + said["left_out"] == 6
+    assert said["bytes"] <= 20_000
+
+
+def test_what_others_put_into_such_a_file_is_refused(project: Project) -> None:
+    """Names that lead elsewhere, links, contents that are not what they are called."""
+    copies(project)
+    file = project.root / "jar"
+    with tarfile.open(file, "w:gz") as tar:
+        for name in ("../../escaped", "objects/../escaped", "/tmp/escaped", "objects/00/" + "0" * 46, "size"):
+            entry = tarfile.TarInfo(name)
+            entry.size = 4
+            tar.addfile(entry, io.BytesIO(b"evil"))
+        link = tarfile.TarInfo("objects/aa/" + "1" * 46)
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    before = sorted(project.root.rglob("*"))
+    done = store_verb(project, "import", str(file))
+    assert done.returncode == 1
+    assert "0 files are new" in done.stdout
+    assert "6 were refused" in done.stdout
+    assert sorted(project.root.rglob("*")) == before
+    file.write_bytes(file.read_bytes()[:50])
+    assert store_verb(project, "import", str(file)).returncode == 2
