@@ -5,6 +5,7 @@ The first part takes a few minutes on two cores; the tests that ask for `everyth
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -142,6 +143,20 @@ def test_after_clean_nothing_is_compiled(linux: Linux) -> None:
     assert built.objects() == []
     check_no_link(built)
     check_null(linux)
+
+
+def test_another_output_directory_compiles_nothing(linux: Linux) -> None:
+    """It has never been built, and has what the first one has."""
+    second = dataclasses.replace(linux, out=linux.out.with_name("out2"), ready=False)
+    try:
+        second.start_over()
+        built = second.build()
+        assert built.objects() == []
+        check_null(second)
+        for name in ("vmlinux", "System.map", "arch/x86/boot/bzImage", "kernel/fork.o"):
+            assert (second.out / name).read_bytes() == (linux.out / name).read_bytes(), name
+    finally:
+        shutil.rmtree(second.out, ignore_errors=True)
 
 
 def test_a_damaged_object_is_restored(linux: Linux) -> None:
