@@ -18,6 +18,7 @@ from hashmake.run import directory
 from hashmake.run.known import KnownRecords
 from hashmake.run.library import library_path, loadable
 from hashmake.run.supervisor import Supervisor
+from hashmake.run.trace import Journal
 from hashmake.state.nulllog import last_null
 from hashmake.state.opened import Opened, close, open_recording
 from hashmake.state.recovery import begin, recover
@@ -173,6 +174,8 @@ class Session:
         self._log = engine.ending.log
         if self._before is not None:
             self._log.begin_after(self._before)
+        journal = Journal(os.fsencode(run_dir))
+        engine.restoring.about_to_write = journal.note
         engine.altered = set(preparation.altered)
         engine.evaluation.give_up = view.give_up
         supervisor = Supervisor(engine, run_dir, library, lambda: self._saving.save(engine))
@@ -185,6 +188,7 @@ class Session:
             supervisor.close()
             view.close()
             known.close()
+            journal.close()
             if setting.store is not None:
                 setting.store.close()
         return engine, code, supervisor.signals == 2, saved

@@ -1,6 +1,7 @@
 """What a step left is kept; a step that would leave the same again is restored instead of run (docs/store.md)."""
 
 from array import array
+from collections.abc import Callable
 
 from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.running import Running, Write
@@ -19,12 +20,14 @@ class Restoring:
 
     store  None: nothing is kept, nothing restored
     one    both streams of this build go to one place
+    about_to_write is told, before anything is put into the tree: paths, each with whether nothing is there
     prints which of its streams, OUT and ERR, can be printed to as to any file: others fail in ways of their own
     """
 
     def __init__(self, evaluation: Evaluation, store: Store | None) -> None:
         self.store = store
         self.one = False
+        self.about_to_write: Callable[[list[tuple[bytes, bool]]], None] = lambda _paths: None
         self.prints = OUT | ERR
         self._evaluation = evaluation
 
@@ -107,7 +110,12 @@ class Restoring:
         before = [tree.state.get(pid) for pid, _pre, _post in outputs]
         found = [tree.on_disk(out[0]) if state is None else state for out, state in zip(outputs, before, strict=True)]
         there = {pid for pid, _pre, post in outputs if tree.on_disk(pid) == post}
-        whole = fetched.place()
+        paths = tree.tables.paths
+        try:
+            self.about_to_write([(paths[out[0]], not tree.on_disk(out[0])) for out in outputs if out[0] not in there])
+            whole = fetched.place()
+        except OSError:  # no room to note it
+            whole = False
         writes: list[Write] = []
         for (pid, _pre, post), was in zip(outputs, found, strict=True):
             if pid not in there:

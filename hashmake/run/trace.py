@@ -4,7 +4,7 @@ import os
 import struct
 from collections.abc import Callable
 
-from hashmake.model.letters import BEGUN
+from hashmake.model.letters import ABSENT, BEGUN, WRITE
 
 VERSION = 12
 MAGIC = 0x52544D48
@@ -122,6 +122,28 @@ class TraceFile:
 
     def close(self) -> None:
         """Give up on it."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class Journal:
+    """What a build puts into the tree itself, as a trace of no step: should it be killed, the next one learns it there."""
+
+    def __init__(self, run_dir: bytes) -> None:
+        self._path = run_dir + b"/t/restored"
+        self._fd = -1
+
+    def note(self, paths: list[tuple[bytes, bool]]) -> None:
+        """Before these are written: each with whether nothing is there. Raises OSError."""
+        if self._fd < 0:
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            os.write(self._fd, HEADER.pack(MAGIC, VERSION, 1 << 40, 0, 0, 0, 0))
+        told = [ABSENT + path + b"\0" + WRITE + path + b"\0" if new else WRITE + path + b"\0" for path, new in paths]
+        os.write(self._fd, b"".join(told))
+
+    def close(self) -> None:
+        """It stays in the run directory."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
