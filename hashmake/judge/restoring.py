@@ -1,7 +1,7 @@
 """What a step left is kept; a step that would leave the same again is restored instead of run (docs/store.md)."""
 
 from array import array
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.running import Running, Write
@@ -10,6 +10,9 @@ from hashmake.model.printed import ERR, ONE, OUT
 from hashmake.model.result import COMPOSITE, FAILED, KEPT, RECIPE, UNSEEN, Result, ResultId
 from hashmake.model.shelltext import calls_make
 from hashmake.model.tables import NO_VALUE, PathId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Reasons that say nothing but that what a step left is not there any more.
 _LOST = frozenset({"OutputMissing", "OutputTouched"})

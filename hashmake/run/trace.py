@@ -128,7 +128,7 @@ class TraceFile:
 
 
 class Journal:
-    """What a build puts into the tree itself, as a trace of no step: should it be killed, the next one learns it there."""
+    """What a build puts into the tree itself, as a trace of no step: where the build after a killed one learns it."""
 
     def __init__(self, run_dir: bytes) -> None:
         self._path = run_dir + b"/t/restored"

@@ -264,6 +264,16 @@ def test_what_was_missed_only_after_it_was_written_was_there_before(dead: Dead) 
     assert dead.remains() == [{b"/w/a": False}]
 
 
+def test_what_a_build_restored_is_told_like_what_a_step_wrote(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    journal = trace.Journal(os.fsencode(tmp_path))
+    journal.note([(b"/w/new", True), (b"/w/old", False)])
+    journal.note([(b"/w/later", True)])
+    found = trace.TraceFile(os.fsencode(tmp_path / "t/restored")).remains()
+    assert found == [b"n/w/new", b"w/w/new", b"w/w/old", b"n/w/later", b"w/w/later"]
+    journal.close()
+
+
 def test_a_call_that_never_ended_may_have_written(dead: Dead) -> None:
     dead.step(1, ABSENT + b"/w/a", BEGUN + b"/w/a")
     assert dead.remains() == [{b"/w/a": True}]
