@@ -46,7 +46,7 @@ def refusal(kind: str, room: Path) -> str:
 
 def _wait_for_loop_device(image: Path) -> None:
     """A mount namespace that a test beside this one has made keeps what was mounted then, and its blocks in memory."""
-    command = ["losetup", "--noheadings", "--associated", image]
+    command = ["losetup", "--noheadings", "--associated", str(image)]
     for _ in range(600):
         if not subprocess.run(command, capture_output=True, check=True).stdout:
             return
