@@ -83,8 +83,8 @@ class Engine:
         self.judging = Judge(evaluation, self.environments, self._projector)
         self.intake = Intake(evaluation, own_directory, open_trace)
         self.starter = Starter(evaluation, open_trace, on_step)
-        self._recipes = Recipes(tree.tables, self._believed, self.starter)
         self.restoring = Restoring(evaluation, store)
+        self._recipes = Recipes(tree.tables, self._believed, self.starter, self.restoring.is_inside)
         self.sharing = Sharing(evaluation, store, roots)
         self.ahead = Ahead(evaluation, self._believed, self.starter, self.restoring)
         self.unsaved = Unsaved(evaluation)
@@ -106,6 +106,14 @@ class Engine:
         """A step that is current (its result), or is restored, or has to run now."""
         if line is not None and not line.later:
             self._recipes.begin(line)
+        answer = self._answer(kind, parent, cwd, argv, block, line)
+        if line is not None:
+            self._recipes.asked(line, answer.result if isinstance(answer, Restored) else answer)
+        return answer
+
+    def _answer(
+        self, kind: bytes, parent: int, cwd: bytes, argv: list[bytes], block: bytes, line: Line | None
+    ) -> Result | Restored | Running:
         above = self.evaluation.running.get(parent)
         if above is not None:
             self.intake.take_in(above)
@@ -148,6 +156,8 @@ class Engine:
         for found in self.sharing.find(key, asked.cwd, asked.argv, asked.environment) if kind == RECIPE else ():
             if self.environments.judge(found, asked.environment, asked.cwd) is not None:
                 continue
+            if not found.outs and not self._recipes.is_needless(found, asked.line):
+                continue
             candidate = recording.accept(found)
             self._take_over(candidate)
             answer = self._believe(candidate, latest, asked)
@@ -179,16 +189,17 @@ class Engine:
     def _prints(self, candidate: Result, captured: int, line: Line | None) -> Reason | None:
         """Why a current step has to run all the same: for what it prints, or for the other lines of its recipe."""
         joins = line is not None and self._recipes.joins(candidate, line)
-        return PRINTS if joins or self._has_to_print(candidate, captured) else None
+        return PRINTS if joins or self._has_to_print(candidate, captured, line) else None
 
-    def _has_to_print(self, candidate: Result, captured: int) -> bool:
+    def _has_to_print(self, candidate: Result, captured: int, line: Line | None) -> bool:
         """Whether a current step has to run for what it prints: nobody else can say that in its place."""
         if candidate.kind != RECIPE:
             return False
         if captured:
             return candidate.kept & captured != captured
         # A clean build that runs a command twice is a build that runs it twice (design.md, rule 24).
-        return not candidate.outs and (self.prints or candidate.id in self.ending.ran_now)
+        again = self.prints or candidate.id in self.ending.ran_now
+        return again and not candidate.outs and not self._recipes.is_needless(candidate, line)
 
     def _take_over(self, candidate: Result) -> None:
         """What another goal's build of this step made from nothing is not there before this goal has asked for it."""

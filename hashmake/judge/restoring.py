@@ -37,19 +37,22 @@ class Restoring:
     # -- keeping --------------------------------------------------------------------------------------------------
 
     def watch(self, running: Running) -> None:
-        """A step begins: decide whether what it prints is kept for a later build.
+        """A step begins: decide whether what it prints is kept, though nobody reads it.
 
         Of a make that is started as such the steps below are kept, each by itself; of a script that calls make it is
         all that it did.
         """
-        if self.store is not None and running.kind == RECIPE and not running.keeps:
+        if running.kind == RECIPE and not running.keeps:
             running.watched = not calls_make(running.argv)
 
     def keep(self, running: Running, result: Result) -> None:
-        """A step has ended: what it left and printed is kept, all of it or nothing."""
+        """A step has ended: what it left and printed is kept, all of it or nothing.
+
+        Of a step without outputs nothing is kept but that it is silent.
+        """
         if self._is_restorable(running, result):
             result.modes = self._kept_modes(result)
-        if running.watched and not result.modes:
+        if running.watched and not result.modes and not result.silent():
             result.stdout = result.stderr = b""
             result.kept = 0
 
@@ -69,14 +72,14 @@ class Restoring:
         modes = array("H")
         for pid, pre, post in result.outputs():
             path = tables.paths[pid]
-            may = self.store is not None and pre != post and self._is_inside(path)
+            may = self.store is not None and pre != post and self.is_inside(path)
             mode = self.store.keep(path, tables.values[post]) if may and self.store is not None else None
             if mode is None:
                 return array("H")
             modes.append(KEPT | mode)
         return modes
 
-    def _is_inside(self, path: bytes) -> bool:
+    def is_inside(self, path: bytes) -> bool:
         """What lies outside of the tree is nobody's product."""
         return any(path.startswith(place + b"/") for place in self._evaluation.places)
 
@@ -93,7 +96,7 @@ class Restoring:
         tree = self._evaluation.tree
         files = []
         for (pid, _pre, post), mode in zip(candidate.outputs(), candidate.modes, strict=True):
-            if not self._is_inside(tree.tables.paths[pid]):
+            if not self.is_inside(tree.tables.paths[pid]):
                 return None
             if tree.on_disk(pid) != post:
                 files.append((tree.tables.paths[pid], tree.tables.values[post], mode & ~KEPT))
@@ -139,7 +142,7 @@ class Restoring:
         version = tree.state.get(pid, NO_VALUE)
         maker = recording.result(recording.makers.get((pid, version), ResultId(0)))
         path = tree.tables.paths[pid]
-        if self.store is None or maker is None or not maker.modes or not self._is_inside(path):
+        if self.store is None or maker is None or not maker.modes or not self.is_inside(path):
             return False
         modes = (m for (p, _, v), m in zip(maker.outputs(), maker.modes, strict=True) if (p, v) == (pid, version))
         mode = next(modes, 0)

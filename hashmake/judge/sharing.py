@@ -40,7 +40,7 @@ class Sharing:
 
     def add(self, result: Result) -> None:
         """A step has ended; whether what it read stayed as it was is not known yet."""
-        if self._store is not None and result.modes and not result.flags & COMPOSITE:
+        if self._store is not None and (result.modes or result.silent()) and not result.flags & COMPOSITE:
             self._waiting.append(result)
 
     def tell(self) -> None:
@@ -189,4 +189,4 @@ class Sharing:
         result.code, result.kept, result.wall_us = left.code, left.kept, left.wall_us
         result.stdout, result.stderr = text(left.stdout), text(left.stderr)
         result.env = recording.env_sets.number(text(env))
-        return result
+        return result if result.modes or result.silent() else None

@@ -4,6 +4,7 @@ import struct
 from array import array
 from typing import NewType
 
+from hashmake.model.printed import ERR, ONE, OUT
 from hashmake.model.tables import PathId, ValueId
 
 ResultId = NewType("ResultId", int)
@@ -96,6 +97,11 @@ class Result:
         """(path, version before, version after) of each path it wrote."""
         o = self.outs
         return list(zip(o[0::3], o[1::3], o[2::3], strict=True))  # type: ignore[arg-type]  # NewTypes over int
+
+    def silent(self) -> bool:
+        """Whether this recipe line is known to have left nothing and printed nothing: to run it is to do nothing."""
+        ended_well = self.kind == RECIPE and not self.code and not self.flags & (UNSEEN | FAILED)
+        return ended_well and not self.outs and self.kept in (OUT | ERR, ONE) and not self.stdout and not self.stderr
 
     def pack(self) -> bytes:
         """To bytes; the layout is docs/database.md's."""

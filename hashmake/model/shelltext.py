@@ -22,13 +22,30 @@ def only_prints(argv: list[bytes]) -> bool:
     program = argv[0].rpartition(b"/")[2]
     if program not in SHELLS:
         return program in _TALKERS
-    if len(argv) != 4 or argv[2][:1] != b"-" or b"c" not in argv[2]:
-        return False
+    commands = _commands(argv)
+    return bool(commands) and all(words[0] in _TALKERS for words in commands)
+
+
+def is_idle(argv: list[bytes]) -> bool:
+    """Whether a command does nothing that outlasts it, but for what it prints: a shell prepares for what does not come.
+
+    Kbuild's `$(call cmd,X)` of an X that is empty: options and traps, and no command.
+    """
+    return only_prints(argv) or all(words[0] in _TALKERS or _prepares(words) for words in _commands(argv) or [[b"?"]])
+
+
+def _prepares(words: list[bytes]) -> bool:
+    return words[0] == b"set" or (words[0] == b"trap" and not {b"EXIT", b"0"}.intersection(words))
+
+
+def _commands(argv: list[bytes]) -> list[list[bytes]]:
+    """The words of each command of a shell's text, what is quoted being one; none where it may be more than that."""
+    if argv[0].rpartition(b"/")[2] not in SHELLS or len(argv) != 4 or argv[2][:1] != b"-" or b"c" not in argv[2]:
+        return []
     text = _QUOTED.sub(b"q", argv[3])
     if any(mark in text for mark in (b"<", b">", b"`", b"$(", b"|", b"&", b"(", b"{")) and not _harmless(text):
-        return False
-    commands = [piece.split() for piece in _BETWEEN.split(text) if piece.strip()]
-    return bool(commands) and all(words[0] in _TALKERS for words in commands)
+        return []
+    return [piece.split() for piece in _BETWEEN.split(text) if piece.strip()]
 
 
 def _harmless(text: bytes) -> bool:
