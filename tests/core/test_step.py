@@ -8,7 +8,7 @@ from hashmake.disk.disk import Disk
 from hashmake.kbuild.plugin import Kbuild
 from hashmake.model.environment import Environment
 from hashmake.model.makeflags import never, normal_makeflags
-from hashmake.model.shelltext import only_prints, variables_in
+from hashmake.model.shelltext import is_idle, only_prints, variables_in
 from hashmake.model.variables import EXPRESSIONS, WHOLE
 
 
@@ -133,6 +133,25 @@ def test_a_shell_text_names_the_variables_it_can_use(text: bytes, names: set[byt
 def test_a_line_that_only_prints_can_change_nothing(text: bytes, prints: bool) -> None:
     """What may remove or make something has its own moment."""
     assert only_prints([b"/bin/sh", b"/bin/sh", b"-c", text]) is prints
+
+
+@pytest.mark.parametrize(
+    ("text", "idle"),
+    [
+        (b"set -e;  trap 'rm -f a.o; trap - HUP; kill -s HUP $$' HUP;  trap 'rm -f a.o' INT; ", True),
+        (b"set -x; :", True),
+        (b"test -f a", True),
+        (b"trap 'rm -f a' EXIT; :", False),
+        (b"trap 'rm -f a' HUP 0", False),
+        (b'trap "$(rm a)" HUP', False),
+        (b"set -e; ./stop", False),
+        (b"kill $(cat pid)", False),
+        (b"kill 1234", False),
+        (b"", False),
+    ],
+)
+def test_a_shell_that_only_prepares_is_idle(text: bytes, idle: bool) -> None:
+    assert is_idle([b"/bin/sh", b"/bin/sh", b"-c", text]) is idle
 
 
 def test_a_command_without_a_shell_that_only_prints() -> None:

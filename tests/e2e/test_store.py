@@ -350,6 +350,33 @@ def test_only_what_differs_runs_in_another_checkout(project: Project) -> None:
     assert Second(project).build() == 1
 
 
+CHECKS = """\
+all: a.out b.out
+%.out: %.in
+	@set -e; trap 'rm -f $@' HUP;
+	@cp $< $@
+	@set -e; trap 'rm -f $@' HUP;
+	@if grep -q bad $@; then exit 1; fi
+	@if grep -q worse $@; then exit 1; fi
+	@set -e; trap 'rm -f $@' HUP;
+"""
+
+
+def test_what_a_recipe_checks_of_its_products_is_checked_once(project: Project) -> None:
+    """Lines that leave and print nothing: not in another checkout, and the same one not twice in one build."""
+    copies(project, CHECKS)
+    assert project.log()["steps"]["run"] == 8
+    assert Second(project).build() == 0
+    (project.sources / "a.in").write_text("other\n")
+    assert Second(project).build() == 3
+
+
+def test_what_is_done_for_an_effect_is_done_in_each_checkout(project: Project) -> None:
+    """A line that leaves and prints nothing may stop a service: where its recipe makes no files, it is not believed."""
+    copies(project, "all: a.out stop\na.out: a.in\n\tcp $< $@\nstop:\n\t@sh -c 'kill -0 $$PPID'\n")
+    assert Second(project).build() == 1
+
+
 def test_what_holds_the_path_of_its_tree_is_made_anew_in_another(project: Project) -> None:
     """Never a wrong hit; at the same path it is found."""
     project.write(
