@@ -67,17 +67,17 @@ static pid_t start(const char *path, char **argv, char **envp)
     if (pid)
         return pid;
     /* A launcher that is killed now would leave a process that nobody can tell for this step's: until exec it has no
-     * environment of its own, and what it makes then is in no account. */
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != launcher)
-        _exit(126);
-    keep_child();
+     * environment of its own, and what it makes then is in no account. Our handlers would swallow the signal. */
     for (unsigned i = 0; i < sizeof forwarded / sizeof *forwarded; i++) {
         struct sigaction now;
         sigaction(forwarded[i], NULL, &now);
         if (now.sa_handler != SIG_IGN)
             signal(forwarded[i], SIG_DFL);
     }
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != launcher)
+        _exit(126);
+    keep_child();
     become(path, argv, envp);
     _exit(126);
 }

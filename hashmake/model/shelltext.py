@@ -29,7 +29,7 @@ def only_prints(argv: list[bytes]) -> bool:
 def is_idle(argv: list[bytes]) -> bool:
     """Whether a command does nothing that outlasts it, but for what it prints: a shell prepares for what does not come.
 
-    Kbuild's `$(call cmd,X)` of an X that is empty: options and traps, and no command.
+    What is left of a command that is empty, in a macro that adds options and traps: three of five lines of a kernel.
     """
     return only_prints(argv) or all(words[0] in _TALKERS or _prepares(words) for words in _commands(argv) or [[b"?"]])
 
