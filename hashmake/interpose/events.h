@@ -10,7 +10,7 @@
 #define HM_EVENTS_H
 #include <stdint.h>
 
-#define HM_VERSION 12
+#define HM_VERSION 13
 
 /* ---- environment -------------------------------------------------------------------------------------------------
  * HASHMAKE_RUN   absolute path of the run directory of this build; it holds
@@ -83,6 +83,7 @@ struct hm_trace {
 #define HM_SCRIPT 'S'  /* a shell opened this file for reading: its text names the variables the shell used */
 #define HM_TEXT 'C'    /* the text that a shell was given with -c: it names the variables the shell used */
 #define HM_HOST 'v'    /* "uname" (uname, gethostname), "user" (getuid, geteuid, getlogin, getpwuid ...) was asked */
+#define HM_PLACE 'p'   /* PROGRAM: asked for the full path of where it is (getcwd, realpath of a relative path) */
 #define HM_MAKE 'P'    /* PATH of a make executable: a make process came up in this step */
 #define HM_GOAL 'D'    /* NAME: what a make process that ends would have made if no goal had been named */
 #define HM_READER 'B'  /* TABLE, 1, PROGRAM, and 1 and ARGUMENT for each: who read one of the view's tables (below); before

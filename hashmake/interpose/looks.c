@@ -283,7 +283,12 @@ static void tell_components(const struct look *l) {
     }
 }
 
+static void tell_place(void) {
+    if (hm_on()) hm_emit_text(HM_PLACE, hm.program, hm_len(hm.program));
+}
+
 static int real_begin(struct look *l, const char *path) {
+    if (path && path[0] != '/') tell_place();
     int err = look_begin(l, AT_FDCWD, path);
     return err;
 }
@@ -309,3 +314,17 @@ static char *real_end(struct look *l, char *r) {
 REALPATH(realpath, (const char *path, char *out), path, out)
 REALPATH(__realpath_chk, (const char *path, char *out, size_t room), path, out, room)
 REALPATH(canonicalize_file_name, (const char *path), path)
+
+/* The names of the directories above are no file's content: who asks for them may make something of them. */
+#define WHERE(name, params, ...)          \
+    char *name params;                    \
+    HM_API char *name params {            \
+        tell_place();                     \
+        return NEXT(name)(__VA_ARGS__);   \
+    }
+WHERE(getcwd, (char *out, size_t room), out, room)
+WHERE(__getcwd_chk, (char *out, size_t size, size_t room), out, size, room)
+WHERE(get_current_dir_name, (void))
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+WHERE(getwd, (char *out), out)
+WHERE(__getwd_chk, (char *out, size_t room), out, room)

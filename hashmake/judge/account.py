@@ -22,6 +22,7 @@ class Account:
     lists    listings that have begun: directory -> paths that they gave; b"" when one came to its end
     intermediates  paths that a make process took away itself
     unseen   why it can't be followed, "" if it can
+    placed   what it does may go by where the tree lies
     make     a make process came up in it; goal: what it makes when no goal is named
     """
 
@@ -37,6 +38,7 @@ class Account:
         "make",
         "names",
         "outs",
+        "placed",
         "readers",
         "replaces",
         "reread",
@@ -64,6 +66,7 @@ class Account:
         self.goal = b""
         self.wrote: set[bytes] = set()
         self.make = False
+        self.placed = False
         self.replaces = False
         self.shell = False
         self.lists: dict[bytes, list[bytes]] = {}

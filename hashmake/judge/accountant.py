@@ -5,6 +5,7 @@ what was seen before the step itself first wrote the path; what counts as output
 that was not there before and is not there after is a temporary, and is neither (design.md, rules 0 and 1).
 """
 
+import re
 from collections.abc import Callable, Container, Mapping
 from collections.abc import Set as AbstractSet
 
@@ -21,7 +22,7 @@ from hashmake.model.kinds import ABSENT, READ
 from hashmake.model.shelltext import variables_in
 from hashmake.model.summary import Summary
 from hashmake.model.tables import FactId
-from hashmake.model.variables import WHOLE
+from hashmake.model.variables import HERE, WHOLE
 
 _NO_RECORD = b"a record that can't be parsed"
 
@@ -141,12 +142,19 @@ class Accountant:
         account.names.add(WHOLE)
 
     def _script(self, account: Account, path: bytes) -> None:
-        account.shell = True
-        account.names |= self._scripts.names(path)
+        self._shell(account, self._scripts.names(path))
 
     def _text(self, account: Account, text: bytes) -> None:
+        self._shell(account, variables_in(text))
+
+    def _shell(self, account: Account, names: AbstractSet[bytes]) -> None:
         account.shell = True
-        account.names |= variables_in(text)
+        account.placed |= HERE in names
+        account.names |= names - {HERE}
+
+    def _place(self, account: Account, program: bytes) -> None:
+        # Compilers name it in full, where it can be found, or not at all.
+        account.placed |= not _COMPILER.search(program)
 
     def _host(self, account: Account, name: bytes) -> None:
         tree = self._tree
@@ -162,6 +170,9 @@ class Accountant:
         account.unseen = account.unseen or why or b"unknown"
 
 
+_COMPILER = re.compile(
+    rb"/(?:cc1\w*|lto1|f951|collect2|lto-wrapper|(?:[\w.]+-)*(?:g?cc|[gc]\+\+|clang(?:\+\+)?|as|ld(?:\.\w+)?))(?:-[\d.]+)?$"
+)
 _ALL_PATH_KINDS = (*WRITE_LETTERS, *LOOK_KINDS)
 _PATH_LETTERS = frozenset(
     {*_ALL_PATH_KINDS, letters.LIST, letters.ENTRY, letters.LISTED, letters.SCRIPT, letters.MAKE_REMOVED}
@@ -177,6 +188,7 @@ _SPECIAL: dict[bytes, Callable[[Accountant, Account, bytes], None]] = {
     letters.SCRIPT: Accountant._script,
     letters.TEXT: Accountant._text,
     letters.HOST: Accountant._host,
+    letters.PLACE: Accountant._place,
     letters.MAKE: Accountant._make,
     letters.GOAL: Accountant._goal,
     letters.UNSEEN: Accountant._unseen,

@@ -19,7 +19,7 @@ from hashmake.judge.world import OpenTrace
 from hashmake.model import letters
 from hashmake.model.kinds import ABSENT
 from hashmake.model.printed import NOTHING, Printed
-from hashmake.model.result import COMPOSITE, FAILED, QUERY, RECIPE, ROOT, SAYS, SHELL, UNSEEN, Result, ResultId
+from hashmake.model.result import COMPOSITE, FAILED, PLACED, QUERY, RECIPE, ROOT, SAYS, SHELL, UNSEEN, Result, ResultId
 from hashmake.model.tables import NO_VALUE, PathId
 
 # What a shell says of a child that a signal has ended: 128 and INT, QUIT, ILL, ABRT, BUS, FPE, KILL, SEGV, PIPE, ALRM,
@@ -70,10 +70,11 @@ class Ending:
         if not truncated:
             result.stdout, result.stderr, result.kept = printed.out, printed.err, printed.kept
         result.why = self._why_unseen(running, code, truncated)
-        if result.why:
-            result.flags |= UNSEEN
-        if code and running.kind != SHELL:
-            result.flags |= FAILED
+        result.flags = (
+            (UNSEEN if result.why else 0)
+            | (FAILED if code and running.kind != SHELL else 0)
+            | (PLACED if account.placed else 0)
+        )
         self._project(running)
         if account.make:
             self._unseen_products(running)

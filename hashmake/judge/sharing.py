@@ -13,9 +13,10 @@ from hashmake.judge.world import Store
 from hashmake.model import digest, shared
 from hashmake.model.environment import Environment
 from hashmake.model.kinds import ABSENT, EXISTS, NAME, NEVER, READ
-from hashmake.model.result import COMPOSITE, KEPT, RECIPE, Result
+from hashmake.model.result import COMPOSITE, KEPT, PLACED, RECIPE, Result
 from hashmake.model.roots import Roots
 from hashmake.model.shared import MOVED, Left, Questions
+from hashmake.model.shelltext import measures
 from hashmake.model.tables import NO_VALUE, FactId, PathId
 
 _MOST = 16  # sets of paths that are tried
@@ -31,6 +32,7 @@ class Sharing:
         self._evaluation = evaluation
         self._questions: dict[int, bytes] = {}  # of facts, packed
         self._values: dict[int, bytes] = {}
+        self._answered: dict[bytes, tuple[tuple[FactId, ...], bytes]] = {}  # questions; right while the facts hold
         self._told: set[bytes] = set()
         self._waiting: list[Result] = []
         names = self._roots.names
@@ -72,7 +74,9 @@ class Sharing:
         """The roots that are named in what a step left, or may be in a form in which nobody finds them."""
         words, tables = self._roots.names, self._evaluation.tree.tables
         command = b" ".join(result.argv)
-        if any(flag in command for flag in _HIDES):
+        if result.flags & PLACED or any(flag in command for flag in _HIDES):
+            return words
+        if any(word in command for word in words) and measures(result.argv):
             return words
         moves = self._evaluation.plugin.lists_places
         versions = [tables.values[post] for pid, _pre, post in result.outputs() if not moves(tables.paths[pid])]
@@ -147,17 +151,28 @@ class Sharing:
 
     def _answers(self, asked: list[bytes]) -> tuple["array[int] | None", bytes]:
         """What the questions' answers are in this tree, as facts and as values; None where that can't be right."""
-        tree = self._evaluation.tree
-        tables, facts, values = tree.tables, set[int](), []
+        holds, answered = self._evaluation.tree.holds, self._answered
+        facts, values = set[int](), []
         for question in asked:
-            kind, said, entry = shared.asked(question)
-            answers = {self._answer(kind, tables.path(path), entry) for path in self._roots.path_out(said)}
-            fids = [fid for fid, _value in answers]
-            if len({value for _fid, value in answers}) != 1 or not all(map(tree.check, fids)):
-                return None, b""
-            facts.update(fids)
-            values.append(shared.pack([next(iter(answers))[1]]))
+            known = answered.get(question)
+            if known is None or not holds.issuperset(known[0]):
+                known = self._answer_anew(question)
+                if known is None:
+                    return None, b""
+            facts.update(known[0])
+            values.append(known[1])
         return array("I", sorted(facts)), b"".join(values)
+
+    def _answer_anew(self, question: bytes) -> tuple[tuple[FactId, ...], bytes] | None:
+        """The facts that answer it, and the value that all of them say, packed; None: they say different things."""
+        tree = self._evaluation.tree
+        kind, said, entry = shared.asked(question)
+        answers = [self._answer(kind, tree.tables.path(path), entry) for path in self._roots.path_out(said)]
+        fids = tuple(fid for fid, _value in answers)
+        if len({value for _fid, value in answers}) != 1 or not all(map(tree.check, fids)):
+            return None
+        known = self._answered[question] = fids, shared.pack([answers[0][1]])
+        return known
 
     def _answer(self, kind: int, pid: PathId, entry: bytes) -> tuple[FactId, bytes]:
         tree = self._evaluation.tree

@@ -18,6 +18,7 @@ UNSEEN = 2  # not fully seen: never current
 FAILED = 4  # exit status not 0 (of a recipe): never current
 QUERY = 16  # a root that makes no files but makefiles: it is asked for what it prints
 KEPT = 1 << 15  # in modes
+PLACED = 64  # what it left may go by where its tree lies: right only there
 SAYS = 32  # a root in which make itself started steps that make no files
 
 _HEAD = struct.Struct("<16scBBiIIIQIIIIIIIII")

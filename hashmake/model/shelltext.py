@@ -3,7 +3,7 @@
 import re
 
 from hashmake.model.names import Names
-from hashmake.model.variables import EXPRESSIONS, TOKEN, WHOLE
+from hashmake.model.variables import EXPRESSIONS, HERE, TOKEN, WHOLE
 
 SHELLS: Names = frozenset(b"sh dash bash ksh mksh zsh ash".split())
 
@@ -114,20 +114,36 @@ _HOME = _each(
     (b"cd", rb"cd(?<!\wcd)(?:\s+-\S*)*(?:" + _END + rb"|\s+[$`])"),
 )
 
+_PLACE = _each((b"pwd", rb"(?<![\w-])pwd(?![\w-])"), (b"PWD", rb"\b(?:OLD)?PWD\b"), (b"DIRSTACK", rb"DIRSTACK"))
+# Commands that make something of a path that they are given, in which the path itself is not found any more.
+_MEASURES = re.compile(
+    rb"(?<![\w-])(?:basename|md5sum|sha\d+sum|b2sum|cksum|sum|wc|cut|tr|sed|g?awk|mawk|expr|od|xxd|base64|rev|fold|head|tail)"
+    rb"(?![\w-])|\$\{\w+[#%/^,:]|\$\{#"
+)
+
+
+def measures(argv: list[bytes]) -> bool:
+    """Whether a command may make something of a path that it is given: a part of it, its length, a digest."""
+    return argv[0].rpartition(b"/")[2] in SHELLS and _MEASURES.search(argv[-1]) is not None
+
 
 def _any(patterns: tuple[tuple[bytes, re.Pattern[bytes]], ...], text: bytes) -> bool:
     return any(guard in text and pattern.search(text) for guard, pattern in patterns)
 
 
 def variables_in(text: bytes) -> set[bytes]:
-    """Names of variables that a shell running this text can look up, EXPRESSIONS; {WHOLE} when they can't be told.
+    """Names of variables that a shell running this text can look up, EXPRESSIONS; WHOLE when they can't be told.
+
+    HERE, where it can make something of the path of the directory that it is in.
 
     Not among them: SHELL_READS, which every shell can.
     """
     text = text.replace(b"\\\n", b" ")
     if _any(_COMPUTED, text) or _any(_TELLS_ALL, _COMMENT.sub(b"", text) if b"#" in text else text):
-        return {WHOLE}
+        return {WHOLE, HERE} if _any(_PLACE, text) else {WHOLE}
     names = set(_REFERENCE.findall(text))
+    if _any(_PLACE, text):
+        names.add(HERE)
     if _any(_HOME, text):
         names.add(b"HOME")
     if _any(_ARITHMETIC, text):

@@ -7,6 +7,7 @@ from hashmake.model.names import Names
 WHOLE = b"*"  # stands for the whole environment in a set of environment facts
 EXPRESSIONS = b"(("  # in a set of names: the values of these are expressions, which name others
 FUNCTIONS = b"BASH_FUNC_*"  # stands for all functions that a bash exported
+HERE = b"./"  # in a set of names: where the process is, as a full path
 SEARCH = b"\1"  # in a set of names: programs are searched for along PATH, whose value is not seen otherwise
 # What a shell goes by though no text names it.
 SHELL_READS: Names = frozenset(

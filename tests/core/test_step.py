@@ -8,8 +8,8 @@ from hashmake.disk.disk import Disk
 from hashmake.kbuild.plugin import Kbuild
 from hashmake.model.environment import Environment
 from hashmake.model.makeflags import never, normal_makeflags
-from hashmake.model.shelltext import is_idle, only_prints, variables_in
-from hashmake.model.variables import EXPRESSIONS, WHOLE
+from hashmake.model.shelltext import is_idle, measures, only_prints, variables_in
+from hashmake.model.variables import EXPRESSIONS, HERE, WHOLE
 
 
 def environment(*strings: bytes) -> Environment:
@@ -152,6 +152,25 @@ def test_a_line_that_only_prints_can_change_nothing(text: bytes, prints: bool) -
 )
 def test_a_shell_that_only_prepares_is_idle(text: bytes, idle: bool) -> None:
     assert is_idle([b"/bin/sh", b"/bin/sh", b"-c", text]) is idle
+
+
+@pytest.mark.parametrize("text", [b"basename $PWD", b"x=`pwd`", b"echo ${OLDPWD#/}", b"cd a && pwd | md5sum"])
+def test_a_shell_that_makes_something_of_where_it_is(text: bytes) -> None:
+    assert HERE in variables_in(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "does"),
+    [
+        (b"basename /home/me/linux > name", True),
+        (b"echo /home/me/linux | md5sum", True),
+        (b"x=/home/me/linux; echo ${x##*/}", True),
+        (b"gcc -I/home/me/linux/include -c a.c", False),
+        (b"/home/me/linux/scripts/mksed-tr /home/me/linux", False),
+    ],
+)
+def test_a_shell_that_makes_something_of_a_path(text: bytes, does: bool) -> None:
+    assert measures([b"/bin/sh", b"sh", b"-c", text]) is does
 
 
 def test_a_command_without_a_shell_that_only_prints() -> None:

@@ -390,6 +390,35 @@ def test_what_holds_the_path_of_its_tree_is_made_anew_in_another(project: Projec
     project.check(project.rebuild(), runs=0)
 
 
+PLACES = """\
+all: 1 2 3 4 5 6 7
+1: in
+	@echo $${PWD##*/} > $@
+2: in
+	@basename `pwd` > $@
+3: in
+	@python3 -c 'import os; print(len(os.getcwd()))' > $@
+4: in
+	@realpath . | md5sum > $@
+5: in
+	@basename $(CURDIR) > $@
+6: in
+	@perl -MCwd -e 'print length(getcwd())' > $@
+7: in
+	@cp in $@
+"""
+
+
+def test_what_goes_by_where_the_tree_lies_is_made_anew_in_another(project: Project) -> None:
+    """A part of the path, its length, its digest: nobody could find the path itself in what was made of it."""
+    project.write("Makefile", PLACES)
+    project.write("in", "1\n")
+    project.build()
+    assert Second(project).build() == 6
+    project.lose(".hashmake", *"1234567")
+    project.check(project.rebuild(), runs=0)
+
+
 def test_names_of_the_tree_in_commands_and_variables_do_not_matter(project: Project) -> None:
     project.write(
         "Makefile",

@@ -36,6 +36,23 @@ def test_programs_that_take_the_environment_are_named(run: harness.RunDirectory,
     assert [bool(run.trace(step).texts("G")) for step in (2, 3, 4, 5)] == [True, False, False, True]
 
 
+@pytest.mark.parametrize(
+    ("command", "asks"),
+    [
+        (["perl", "-MCwd", "-e", "print getcwd()"], True),
+        (["/usr/bin/env", "-C", "/", "realpath", "tmp"], True),
+        (["/bin/pwd", "-P"], True),
+        (["cat", "/dev/null"], False),
+        (["realpath", "/tmp"], False),
+        (["sh", "-c", "cd .; echo x | sort"], False),
+    ],
+)
+def test_who_asks_where_it_is_is_named(run: harness.RunDirectory, work: Path, command: list[str], asks: bool) -> None:
+    """The full path of a tree is no content, and may find its way into one in other forms."""
+    run.run(*command, cwd=work, PWD=str(work))
+    assert bool(run.trace().texts("p")) is asks
+
+
 @pytest.mark.parametrize("awk", ["gawk", "mawk"])
 @pytest.mark.parametrize(
     ("words", "whole"),
