@@ -19,6 +19,7 @@ from hashmake.model.shared import MOVED, Left, Questions
 from hashmake.model.shelltext import measures
 from hashmake.model.tables import NO_VALUE, FactId, PathId
 
+_UNKNOWN = FactId(-1)  # no fact
 _MOST = 16  # sets of paths that are tried
 _HIDES = (b" -gz", b"compress-debug-sections")  # compilers' options: names of directories are packed
 
@@ -32,7 +33,8 @@ class Sharing:
         self._evaluation = evaluation
         self._questions: dict[int, bytes] = {}  # of facts, packed
         self._values: dict[int, bytes] = {}
-        self._answered: dict[bytes, tuple[tuple[FactId, ...], bytes]] = {}  # questions; right while the facts hold
+        self._answered: dict[bytes, FactId] = {}  # questions about one path; right while the fact holds
+        self._twofold: set[bytes] = set()  # questions that may be about two
         self._told: set[bytes] = set()
         self._waiting: list[Result] = []
         names = self._roots.names
@@ -59,7 +61,7 @@ class Sharing:
             if fid not in known:
                 known[fid], values[fid] = self._question(fid), self._value(fid)
         order = sorted(result.facts, key=known.__getitem__)
-        asked = b"".join(map(known.__getitem__, order))
+        asked = b"\0".join(map(known.__getitem__, order))
         env = self._roots.text_in(self._evaluation.recording.env_sets.all[result.env])
         name = digest.of_bytes(shared.pack([env]) + asked)
         step = self._name_of(result.kind, self._evaluation.tree.tables.paths[result.cwd], result.argv)
@@ -89,7 +91,7 @@ class Sharing:
         tables = self._evaluation.tree.tables
         kind, path = tables.fact_kind[fid], tables.paths[tables.fact_path[fid]]
         entry = tables.values[tables.fact_value[fid]].partition(b"=")[0] if kind == NAME else b""
-        return shared.pack([shared.question(EXISTS if kind == ABSENT else kind, self._roots.path_in(path), entry)])
+        return shared.question(EXISTS if kind == ABSENT else kind, self._roots.path_in(path), entry)
 
     def _value(self, fid: int) -> bytes:
         tables = self._evaluation.tree.tables
@@ -151,28 +153,38 @@ class Sharing:
 
     def _answers(self, asked: list[bytes]) -> tuple["array[int] | None", bytes]:
         """What the questions' answers are in this tree, as facts and as values; None where that can't be right."""
-        holds, answered = self._evaluation.tree.holds, self._answered
-        facts, values = set[int](), []
-        for question in asked:
-            known = answered.get(question)
-            if known is None or not holds.issuperset(known[0]):
-                known = self._answer_anew(question)
-                if known is None:
-                    return None, b""
-            facts.update(known[0])
-            values.append(known[1])
-        return array("I", sorted(facts)), b"".join(values)
+        holds, values, answered = self._evaluation.tree.holds, self._values, self._answered.get
+        fids = [answered(question, _UNKNOWN) for question in asked]
+        if not holds.issuperset(fids):
+            for at, question in enumerate(asked):
+                if fids[at] not in holds:
+                    found = self._answer_anew(question)
+                    if found is None:
+                        return None, b""
+                    fids[at] = found
+        facts = set(fids)
+        for question in self._twofold.intersection(asked):
+            facts.update(self._facts_of(question)[0])
+        return array("I", sorted(facts)), b"".join(map(values.__getitem__, fids))
 
-    def _answer_anew(self, question: bytes) -> tuple[tuple[FactId, ...], bytes] | None:
-        """The facts that answer it, and the value that all of them say, packed; None: they say different things."""
-        tree = self._evaluation.tree
-        kind, said, entry = shared.asked(question)
-        answers = [self._answer(kind, tree.tables.path(path), entry) for path in self._roots.path_out(said)]
-        fids = tuple(fid for fid, _value in answers)
-        if len({value for _fid, value in answers}) != 1 or not all(map(tree.check, fids)):
+    def _answer_anew(self, question: bytes) -> FactId | None:
+        """A fact that answers it; None: the paths that may be meant say different things."""
+        fids, values = self._facts_of(question)
+        if len(values) != 1 or not all(map(self._evaluation.tree.check, fids)):
             return None
-        known = self._answered[question] = fids, shared.pack([answers[0][1]])
-        return known
+        if len(fids) > 1:
+            self._twofold.add(question)
+        else:
+            self._answered[question] = fids[0]
+        self._values[fids[0]] = shared.pack(list(values))
+        return fids[0]
+
+    def _facts_of(self, question: bytes) -> tuple[list[FactId], set[bytes]]:
+        """The facts that answer it, one for each path that may be meant, and what they say."""
+        kind, said, entry = shared.asked(question)
+        path = self._evaluation.tree.tables.path
+        answers = [self._answer(kind, path(each), entry) for each in self._roots.path_out(said)]
+        return [fid for fid, _value in answers], {value for _fid, value in answers}
 
     def _answer(self, kind: int, pid: PathId, entry: bytes) -> tuple[FactId, bytes]:
         tree = self._evaluation.tree

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from hashmake.model import digest
 
-VERSION = b"1"
+VERSION = b"2"
 MOVED = 1 << 14  # in a mode: the content is kept with its roots said as all trees say them, and named so
+_KINDS = 64  # a letter for each kind of fact
 _COUNT = struct.Struct("<I")
 
 
@@ -27,30 +28,36 @@ class Questions(NamedTuple):
 
     @staticmethod
     def packed(env: bytes, asked: bytes) -> bytes:
-        """To bytes; `asked`: as `pack` gives them."""
+        """To bytes; `asked`: the questions, NUL-joined."""
         return zlib.compress(pack([VERSION, env]) + asked, 1)
 
     @staticmethod
     def unpack(data: bytes) -> "Questions":
         """From bytes. Raises ValueError."""
         try:
-            version, env, *asked = unpack(zlib.decompress(data))
+            text = zlib.decompress(data)
+            end = _COUNT.size + len(VERSION)
+            (length,) = _COUNT.unpack_from(text, end)
         except (zlib.error, struct.error) as error:
             raise ValueError(str(error)) from error
-        if version != VERSION or not all(asked):
+        start = end + _COUNT.size
+        if text[:end] != pack([VERSION]) or start + length > len(text):
             raise ValueError("questions")
-        return Questions(env, asked)
+        asked = text[start + length :]
+        return Questions(text[start : start + length], asked.split(b"\0") if asked else [])
 
 
 def question(kind: int, said: bytes, entry: bytes) -> bytes:
-    """One of Questions.asked."""
-    return bytes([kind]) + said + (b"\2" + entry if entry else b"")
+    """One of Questions.asked: without NUL."""
+    return bytes([kind + _KINDS]) + said + (b"\2" + entry if entry else b"")
 
 
 def asked(question: bytes) -> tuple[int, bytes, bytes]:
-    """Kind, path and entry."""
+    """Kind, path and entry. Raises ValueError."""
+    if len(question) < 2 or question[0] < _KINDS:
+        raise ValueError("question")
     said, _, entry = question[1:].partition(b"\2")
-    return question[0], said, entry
+    return question[0] - _KINDS, said, entry
 
 
 class Left(NamedTuple):

@@ -6,7 +6,7 @@ import pytest
 
 from core.world import World
 from hashmake.model.roots import Roots
-from hashmake.model.shared import Left, Questions, asked, pack, question
+from hashmake.model.shared import Left, Questions, asked, question
 
 HERE = Roots(b"/home/me/linux", b"/home/me/out")
 THERE = Roots(b"/srv/ci/1/src", b"/srv/ci/1/src/build")
@@ -78,18 +78,21 @@ def test_a_root_at_the_top_is_nothing_that_could_be_told_apart() -> None:
 
 def test_what_is_told_comes_back() -> None:
     asks = Questions(b"A=1\0B", [question(7, b"/a", b""), question(9, b"\3S\3/conf", b"CONFIG_X")])
-    assert Questions.unpack(Questions.packed(asks.env, pack(asks.asked))) == asks
+    assert Questions.unpack(Questions.packed(asks.env, b"\0".join(asks.asked))) == asks
     assert [asked(each) for each in asks.asked] == [(7, b"/a", b""), (9, b"\3S\3/conf", b"CONFIG_X")]
     left = Left(0, 3, 1234, [(b"\3O\3/a.o", b"", b"F-123", 0o100644)], b"out", b"")
     assert Left.unpack(left.pack()) == left
 
 
 def test_damage_is_noticed() -> None:
-    asks = Questions.packed(b"A=1", pack([question(7, b"/a", b"")]))
+    asks = Questions.packed(b"A=1", question(7, b"/a", b""))
     left = Left(0, 3, 1, [(b"a", b"", b"b", 1)], b"", b"").pack()
     for at in range(len(asks)):
         with pytest.raises(ValueError, match=r"."):
             Questions.unpack(asks[:at])
+    for bad in (b"", b"\0", b"/a", b"G"):
+        with pytest.raises(ValueError, match=r"."):
+            asked(bad)
     for at in range(len(left)):
         for bad in (left[:at], left[:at] + bytes([left[at] ^ 1]) + left[at + 1 :]):
             with pytest.raises(ValueError, match=r"."):

@@ -20,6 +20,7 @@ TWINS = (
     "__xstat __xstat64 __lxstat __lxstat64 __fxstat __fxstat64 __fxstatat __fxstatat64",
     "access eaccess euidaccess faccessat",
     "readlink __readlink_chk readlinkat __readlinkat_chk realpath __realpath_chk canonicalize_file_name",
+    "getcwd __getcwd_chk getwd __getwd_chk get_current_dir_name",
     "readdir readdir64 readdir_r readdir64_r scandir scandir64 scandirat scandirat64 getdents64",
     "glob glob64 ftw ftw64 nftw nftw64 fts_read fts64_read fts_children fts64_children",
     "mkdir mkdirat mknod mknodat __xmknod __xmknodat mkfifo mkfifoat symlink symlinkat link linkat",
