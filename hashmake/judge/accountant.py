@@ -171,7 +171,7 @@ class Accountant:
 
 
 _COMPILER = re.compile(
-    rb"/(?:cc1\w*|lto1|f951|collect2|lto-wrapper|(?:[\w.]+-)*(?:g?cc|[gc]\+\+|clang(?:\+\+)?|as|ld(?:\.\w+)?))(?:-[\d.]+)?$"
+    rb"/(?:cc1\w*|lto1|f951|rustc|rustup|collect2|lto-wrapper|(?:[\w.]+-)*(?:g?cc|[gc]\+\+|clang(?:\+\+)?|as|ld(?:\.\w+)?|ar|ranlib|nm|strip|objcopy|objdump|readelf))(?:-[\d.]+)?$"
 )
 _ALL_PATH_KINDS = (*WRITE_LETTERS, *LOOK_KINDS)
 _PATH_LETTERS = frozenset(

@@ -85,7 +85,7 @@ class Engine:
         self.starter = Starter(evaluation, open_trace, on_step)
         self.restoring = Restoring(evaluation, store)
         self._recipes = Recipes(tree.tables, self._believed, self.starter, self.restoring.is_inside)
-        self.sharing = Sharing(evaluation, store, roots)
+        self.sharing = Sharing(evaluation, store, roots, self.environments.of)
         self.ahead = Ahead(evaluation, self._believed, self.starter, self.restoring)
         self.unsaved = Unsaved(evaluation)
         self.ending = Ending(

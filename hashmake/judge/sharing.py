@@ -6,7 +6,7 @@ is found so is judged like a record of this tree's own, and becomes one.
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.world import Store
@@ -18,7 +18,9 @@ from hashmake.model.roots import Roots
 from hashmake.model.shared import MOVED, Left, Questions
 from hashmake.model.shelltext import measures
 from hashmake.model.tables import NO_VALUE, FactId, PathId
+from hashmake.model.variables import WHOLE
 
+_ALL = WHOLE + b"="  # a digest of all variables
 _UNKNOWN = FactId(-1)  # no fact
 _MOST = 16  # sets of paths that are tried
 _HIDES = (b" -gz", b"compress-debug-sections")  # compilers' options: names of directories are packed
@@ -27,10 +29,18 @@ _HIDES = (b" -gz", b"compress-debug-sections")  # compilers' options: names of d
 class Sharing:
     """See the module's text. `store` None: nobody is told, nobody asked."""
 
-    def __init__(self, evaluation: Evaluation, store: Store | None, roots: Roots | None) -> None:
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        store: Store | None,
+        roots: Roots | None,
+        environment_of: Callable[[bytes], Environment],
+    ) -> None:
         self._store = store if roots is not None and roots.usable else None
         self._roots = roots or Roots(b"", b"")
         self._evaluation = evaluation
+        self._environment_of = environment_of
+        self._whole: dict[tuple[int, bytes], bytes] = {}  # environments, by number and directory
         self._questions: dict[int, bytes] = {}  # of facts, packed
         self._values: dict[int, bytes] = {}
         self._answered: dict[bytes, FactId] = {}  # questions about one path; right while the fact holds
@@ -62,7 +72,7 @@ class Sharing:
                 known[fid], values[fid] = self._question(fid), self._value(fid)
         order = sorted(result.facts, key=known.__getitem__)
         asked = b"\0".join(map(known.__getitem__, order))
-        env = self._roots.text_in(self._evaluation.recording.env_sets.all[result.env])
+        env = self._env_in(result)
         name = digest.of_bytes(shared.pack([env]) + asked)
         step = self._name_of(result.kind, self._evaluation.tree.tables.paths[result.cwd], result.argv)
         if step + name not in self._told:
@@ -71,6 +81,28 @@ class Sharing:
         answers = b"".join(map(values.__getitem__, order))
         result_name = self._name_of_result(step, name, answers, self._where(store, result))
         store.note(b"results", result_name, b"", lambda: self._left(store, result).pack())
+
+    def _env_in(self, result: Result) -> bytes:
+        """What it depends on in its environment, as all trees say it."""
+        recording = self._evaluation.recording
+        env = recording.env_sets.all[result.env]
+        if not env.startswith(_ALL):
+            return self._roots.text_in(env)
+        environment = self._environment_of(recording.env_blocks.all[result.full_env])
+        return _ALL + self._whole_in(environment, recording.tables.paths[result.cwd])
+
+    def _env_out(self, env: bytes, environment: Environment, cwd: bytes) -> bytes | None:
+        """The inverse, for a step that is asked for in this environment; None: it is another one."""
+        if not env.startswith(_ALL):
+            return self._roots.text_out(env)
+        same = env[len(_ALL) :] == self._whole_in(environment, cwd)
+        return _ALL + environment.whole(cwd) if same else None
+
+    def _whole_in(self, environment: Environment, cwd: bytes) -> bytes:
+        found = self._whole.get((environment.id, cwd))
+        if found is None:
+            found = self._whole[environment.id, cwd] = environment.whole_said(cwd, self._roots.text_in)
+        return found
 
     def _where(self, store: Store, result: Result) -> list[bytes]:
         """The roots that are named in what a step left, or may be in a form in which nobody finds them."""
@@ -140,13 +172,14 @@ class Sharing:
         for name, data in self._store.noted(b"steps", step, _MOST):
             try:
                 questions = Questions.unpack(data)
-                facts, answers = self._answers(questions.asked)
+                env = self._env_out(questions.env, environment, cwd)
+                facts, answers = (None, b"") if env is None else self._answers(questions.asked)
             except (ValueError, LookupError):
                 continue  # written by an enemy, or by nobody: it is no use
             for where in self._places if facts is not None else ():
                 found = self._store.noted(b"results", self._name_of_result(step, name, answers, where), 1)
                 for _name, left in found:
-                    result = self._result(self._store, key, cwd, argv, questions.env, facts or array("I"), left)
+                    result = self._result(self._store, key, cwd, argv, env or b"", facts or array("I"), left)
                     if result is not None:
                         result.full_env = self._evaluation.recording.env_blocks.number(environment.block)
                         yield result
@@ -215,5 +248,5 @@ class Sharing:
             result.modes.append(mode & ~MOVED)
         result.code, result.kept, result.wall_us = left.code, left.kept, left.wall_us
         result.stdout, result.stderr = text(left.stdout), text(left.stderr)
-        result.env = recording.env_sets.number(text(env))
+        result.env = recording.env_sets.number(env)
         return result if result.modes or result.silent() else None

@@ -9,6 +9,7 @@ from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.sharing import Sharing
 from hashmake.judge.tree import Tree
 from hashmake.kbuild.plugin import Kbuild
+from hashmake.model.environment import Environment
 from hashmake.model.plugin import AnyProject, Plugin
 from hashmake.model.recording import Recording
 from hashmake.model.result import Result, ResultId
@@ -56,7 +57,11 @@ def used(state_path: str, top: str) -> list[list[str]]:
         evaluation = Evaluation(recording, goal, Tree(recording.tables, disk), disk, plugin)
         names = _Names(top)
         roots = Roots(os.fsencode(request.where), os.fsencode(request.out), os.environb.get(b"PATH", b""))
-        sharing = Sharing(evaluation, names, roots)
+
+        def environment_of(block: bytes) -> Environment:
+            return Environment(recording.env_blocks.number(block), block.split(b"\0"), b"", plugin.meaningless)
+
+        sharing = Sharing(evaluation, names, roots, environment_of)
         return [
             found
             for result in _below(recording, goal.roots[-1][1])
@@ -76,7 +81,7 @@ def _below(recording: Recording, root: ResultId) -> list[Result]:
         if result is not None:
             found[rid] = result
             todo += map(ResultId, result.kids)
-    return [result for result in found.values() if result.modes and not result.kids]
+    return [result for result in found.values() if (result.modes or result.silent()) and not result.kids]
 
 
 def _of(result: Result, names: _Names, sharing: Sharing, recording: Recording) -> list[str]:
