@@ -19,7 +19,7 @@ from hashmake.judge.world import DiskLike
 from hashmake.judge.writes import WRITE_LETTERS, Writes
 from hashmake.model import letters
 from hashmake.model.kinds import ABSENT, READ
-from hashmake.model.shelltext import variables_in
+from hashmake.model.shelltext import SHELLS, variables_in
 from hashmake.model.summary import Summary
 from hashmake.model.tables import FactId
 from hashmake.model.variables import HERE, WHOLE
@@ -153,8 +153,8 @@ class Accountant:
         account.names |= names - {HERE}
 
     def _place(self, account: Account, program: bytes) -> None:
-        # Compilers name it in full, where it can be found, or not at all.
-        account.placed |= not _COMPILER.search(program)
+        # Compilers name it in full, where it can be found, or not at all. Of shells it is their text that tells.
+        account.placed |= program.rpartition(b"/")[2] not in SHELLS and not _COMPILER.search(program)
 
     def _host(self, account: Account, name: bytes) -> None:
         tree = self._tree
