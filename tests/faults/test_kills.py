@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 MAKE_KILLED = "hashmake: make: killed by signal 9; run the same command again"
 SUPERVISOR_DIED = "hashmake: the supervisor died; this build can't go on; run the same command again"
-# What ended that long before a kill is saved: hashmake saves every half second, the rest is for a machine that is busy.
-SAVED_AFTER = 1.0
-# Where hashmake lives on, everything that it was told of is saved: a step tells it within this time of its last mark.
+# A step tells hashmake within this time of its last mark. Where hashmake lives on, all that it was told is saved; else
+# what it was told of before the database was last written to.
 TOLD_AFTER = 0.4
 MOMENTS = 5
 
@@ -89,14 +88,14 @@ def interrupt_twice(running: Running, random: Random) -> bool:
 
 
 KILLS = {
-    "hashmake": (kill_hashmake, SAVED_AFTER),
-    "make": (kill_make, TOLD_AFTER),
-    "step": (kill_step, TOLD_AFTER),
-    "launcher": (kill_launcher, TOLD_AFTER),
-    "below": (kill_all_below, TOLD_AFTER),
-    "group": (kill_everything, SAVED_AFTER),
-    "Ctrl-C": (interrupt, TOLD_AFTER),
-    "Ctrl-C-twice": (interrupt_twice, TOLD_AFTER),
+    "hashmake": kill_hashmake,
+    "make": kill_make,
+    "step": kill_step,
+    "launcher": kill_launcher,
+    "below": kill_all_below,
+    "group": kill_everything,
+    "Ctrl-C": interrupt,
+    "Ctrl-C-twice": interrupt_twice,
 }
 # Before that, Python itself is only starting.
 EARLIEST = {"Ctrl-C": 0.2, "Ctrl-C-twice": 0.2}
@@ -104,7 +103,7 @@ EARLIEST = {"Ctrl-C": 0.2, "Ctrl-C-twice": 0.2}
 
 def interrupted_build(workshop: Workshop, random: Random, kill: str) -> tuple[Result, set[str]]:
     """A build that is killed at a random moment: how it ended, and which steps must not run again."""
-    action, saved_after = KILLS[kill]
+    action = KILLS[kill]
     workshop.forget_marks()
     arguments = random.choice((("-j1",), ("-j2",), ("-j4",), ("-j3", "-k")))
     began = clock()
@@ -116,6 +115,8 @@ def interrupted_build(workshop: Workshop, random: Random, kill: str) -> tuple[Re
         struck_at = clock()
         struck = action(build.running, random)
         time.sleep(0.002)
+    if kill in ("hashmake", "group"):
+        struck_at = min(struck_at, workshop.saved_at())
     result = build.finish()
     if kill in ("hashmake", "group") and random.random() < 0.7:
         # The next build may find what is left of this one still at work. Of the others nothing is left.
@@ -125,7 +126,7 @@ def interrupted_build(workshop: Workshop, random: Random, kill: str) -> tuple[Re
         assert kill in ("hashmake", "group") or not members(build.running.session), processes(build.running.session)
     if result.status == 0:
         workshop.expected = max(0.3, clock() - began)
-    return result, workshop.ended_before(struck_at - saved_after)
+    return result, workshop.ended_before(struck_at - TOLD_AFTER)
 
 
 @pytest.mark.parametrize("kill", KILLS)

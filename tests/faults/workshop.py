@@ -85,6 +85,8 @@ AFFECTED = {
 
 TEMPORARY = re.compile(r"(st|sed|cc)\w{6}(\.\w)?")
 
+SAVES = 0.5  # s; it takes less: what was last written to longer ago was not being written to when it was killed
+
 
 class Workshop:
     """The project, its marks, and what clean builds of its states give (each state is built by stock make once)."""
@@ -159,6 +161,12 @@ class Workshop:
             if kind == what:
                 found[name] = int(moment) / 1e9
         return found
+
+    def saved_at(self) -> float:
+        """When something was last saved, by the clock of the marks, once hashmake was killed; 0: that is not known."""
+        database = self.project.tree / ".hashmake/db/data.mdb"
+        ago = time.time() - database.stat().st_mtime if database.exists() else 0.0
+        return clock() - ago if ago > SAVES else 0.0
 
     def ended_before(self, moment: float) -> set[str]:
         """Steps that ended before that moment.
