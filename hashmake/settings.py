@@ -38,10 +38,10 @@ class Settings:
         return self.values.get((section, key), ("", ""))[0]
 
     def _read(self, path: str) -> None:
-        import tomllib
-
         try:
             with open(path, "rb") as file:
+                import tomllib  # where there is something to read: it takes a twentieth of a small build
+
                 found = tomllib.load(file)
         except FileNotFoundError:
             return

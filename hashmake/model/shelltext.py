@@ -69,9 +69,12 @@ _REFERENCE = re.compile(rb"\$\{?#?([A-Za-z_][A-Za-z0-9_]*)")
 _END = rb"\s*(?:$|[;&|)}`\n#<>]|\d[<>])"
 
 
-def _each(*patterns: tuple[bytes, bytes]) -> tuple[tuple[bytes, re.Pattern[bytes]], ...]:
-    """Patterns with what a text must hold for each: most texts hold none, and are long."""
-    return tuple((guard, re.compile(pattern, re.MULTILINE)) for guard, pattern in patterns)
+_Patterns = tuple[tuple[bytes, bytes], ...]
+
+
+def _each(*patterns: tuple[bytes, bytes]) -> _Patterns:
+    """Patterns with what a text must hold for each: most texts hold none, and are long; most are never compiled."""
+    return patterns
 
 
 # Names made at run time, or all of them printed: then only the whole environment is safe. By commands, ...
@@ -127,8 +130,8 @@ def measures(argv: list[bytes]) -> bool:
     return argv[0].rpartition(b"/")[2] in SHELLS and _MEASURES.search(argv[-1]) is not None
 
 
-def _any(patterns: tuple[tuple[bytes, re.Pattern[bytes]], ...], text: bytes) -> bool:
-    return any(guard in text and pattern.search(text) for guard, pattern in patterns)
+def _any(patterns: _Patterns, text: bytes) -> bool:
+    return any(guard in text and re.search(pattern, text, re.MULTILINE) for guard, pattern in patterns)
 
 
 def variables_in(text: bytes) -> set[bytes]:
