@@ -256,6 +256,12 @@ def _build(shop: Workshop, event: Event) -> None:
     shop.build(words, variables, 1 + 2 * (event.c % 2))
 
 
+def _elsewhere(shop: Workshop, event: Event) -> None:
+    """A build of another checkout, which was never built, or was."""
+    words, variables = _request(event)
+    shop.build_elsewhere(words, variables, 1 + 2 * (event.c % 2), afresh=event.c % 4 < 2)
+
+
 def _stock(shop: Workshop, event: Event) -> None:
     """Stock make in the same tree. It may do what it likes with products that hashmake knows."""
     if shop.whole:
@@ -289,4 +295,5 @@ HAPPENINGS: dict[str, tuple[Callable[[Workshop, Event], None], int]] = {
     "forget": (_forget, 1),
     "stock": (_stock, 2),
     "fault": (_fault, 2),
+    "elsewhere": (_elsewhere, 2),
 }

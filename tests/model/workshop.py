@@ -68,7 +68,7 @@ class Workshop:
 
     directories  the project; versions, comments: how often the text of a source changed, broken: sources with an error;
                  shadows: headers that hide others
-    on_disk      sources as written into the tree
+    on_disk      sources as written into the tree; sources_elsewhere: ... into another checkout
     known        names that builds left: they may lie about later
     last         per probe call, the inputs of its last judged run
     soiled       probe calls that may have found, and looked at, another goal's file in the place of their output: what
@@ -85,6 +85,7 @@ class Workshop:
     broken: set[str] = field(default_factory=set)
     shadows: set[str] = field(default_factory=set)
     on_disk: dict[str, str] = field(default_factory=dict)
+    sources_elsewhere: dict[str, str] = field(default_factory=dict)
     snapshots: list[tuple[dict[str, Directory], dict[str, int], dict[str, int]]] = field(default_factory=list)
     products: list[str] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
@@ -172,6 +173,39 @@ class Workshop:
             self.settled = again
             self.whole = self.whole or not words or words[0] == "all"
 
+    def build_elsewhere(self, words: tuple[str, ...], variables: dict[str, str], jobs: int, afresh: bool) -> None:
+        """Build another checkout of the sources, which shares the store; judge what is there. `afresh`: a new one."""
+        there = self.root / "else" / "where"
+        if afresh or not there.exists():
+            shutil.rmtree(there, ignore_errors=True)
+            self.sources_elsewhere = {}
+        for path in self.sources_elsewhere.keys() - self.on_disk.keys():
+            _remove(there / path)
+        there.mkdir(parents=True, exist_ok=True)
+        for path, text in self.on_disk.items():
+            if self.sources_elsewhere.get(path) != text:
+                _put(there / path, text, "rename")
+        self.sources_elsewhere = dict(self.on_disk)
+        outcome = self._run(tool.build_command(), (f"-j{jobs}", *words), variables, "", where=there)
+        built, kept = contents(there), there.with_name("kept")
+        there.rename(kept)
+        try:
+            for path, text in self.on_disk.items():
+                _put(there / path, text, "write")
+            clean = self._run(["make"], words, variables, "", where=there)
+            expected = contents(there)
+        finally:
+            shutil.rmtree(there)
+            kept.rename(there)
+        if (outcome.status == 0) != (clean.status == 0):
+            raise Wrong(self._tell(outcome, f"elsewhere, a clean make ends in {clean.status}\n{clean.said}"))
+        lie_about = () if afresh else tuple(built.keys() - self.on_disk.keys() - expected.keys())
+        wrong = differences(built, expected, lie_about) if clean.status == 0 and "clean" not in words else []
+        if wrong:
+            raise Wrong(
+                self._tell(outcome, *(f"elsewhere, not as in a clean build: {difference}" for difference in wrong))
+            )
+
     def make(self, words: tuple[str, ...], variables: dict[str, str]) -> None:
         """Build with stock make in the same tree, whatever comes out."""
         # It may turn for ever around an included makefile whose source lies in the future.
@@ -186,14 +220,16 @@ class Workshop:
         variables: dict[str, str],
         fault: str,
         patience: float = PATIENCE,
+        where: Path | None = None,
     ) -> Outcome:
+        where = where or self.tree
         log = self.root / "runs.log"
         begin = log.stat().st_size
         if fault:
             (self.root / "fault").write_text(f"{begin} {fault}\n")
         environment = {**self.environment, **{k: v for k, v in variables.items() if k == "FLAVOUR"}}
         given = [f"{name}={value}" for name, value in variables.items() if name != "FLAVOUR"]
-        running = Running.start([*command, *words, *given], self.tree, environment, 0o022)
+        running = Running.start([*command, *words, *given], where, environment, 0o022)
         session = running.session
         status, out, err = running.finish(patience)
         said = f"$ {' '.join([*command, *words, *given])}\nstatus {status}\n{out}{err}"
@@ -203,7 +239,7 @@ class Workshop:
             raise Wrong(self._tell(Outcome(status, said, []), "an error of our own"))
         with log.open() as lines:
             lines.seek(begin)
-            runs = [_run(line, self.tree) for line in lines if line.startswith("E\t")]
+            runs = [_run(line, where) for line in lines if line.startswith("E\t")]
         return Outcome(status, said, runs)
 
     def clean(self, words: tuple[str, ...], variables: dict[str, str]) -> Clean:
