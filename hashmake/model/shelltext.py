@@ -120,8 +120,9 @@ _HOME = _each(
 _PLACE = _each((b"pwd", rb"(?<![\w-])pwd(?![\w-])"), (b"PWD", rb"\b(?:OLD)?PWD\b"), (b"DIRSTACK", rb"DIRSTACK"))
 # Commands that make something of a path that they are given, in which the path itself is not found any more.
 _MEASURES = re.compile(
-    rb"(?<![\w-])(?:basename|md5sum|sha\d+sum|b2sum|cksum|sum|wc|cut|tr|sed|g?awk|mawk|expr|od|xxd|base64|rev|fold|head|tail)"
-    rb"(?![\w-])|\$\{\w+[#%/^,:]|\$\{#"
+    rb"(?:^|[;|&(`\n]|\b(?:then|do|else|if|xargs|exec)\s)\s*(?:!\s+)?(?:[A-Za-z_]\w*=\S*\s+)*(?:[\w./-]*/)?"
+    rb"(?:basename|md5sum|sha\d+sum|b2sum|cksum|sum|wc|cut|tr|sed|[gm]?awk|expr|od|xxd|base64|rev|fold|head|tail)"
+    rb"(?=[\s;|&)<>`]|$)|\$\{\w+[#%/^,:]|\$\{#"
 )
 
 

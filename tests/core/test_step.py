@@ -166,6 +166,10 @@ def test_a_shell_that_makes_something_of_where_it_is(text: bytes) -> None:
         (b"echo /home/me/linux | md5sum", True),
         (b"x=/home/me/linux; echo ${x##*/}", True),
         (b"gcc -I/home/me/linux/include -c a.c", False),
+        (b"gcc -I/home/me/linux -c -o scripts/kconfig/expr.o scripts/kconfig/expr.c -o lib/base64.o -D expr", False),
+        (b"x=$(basename /home/me/linux)", True),
+        (b"if ! LC_ALL=C /usr/bin/sed s/a/b/ /home/me/linux/a; then :; fi", True),
+        (b"find /home/me/linux | xargs sha1sum", True),
         (b"/home/me/linux/scripts/mksed-tr /home/me/linux", False),
     ],
 )
