@@ -94,6 +94,8 @@ class Ending:
         self.log.tell_changed(running, result)
         result = self._evaluation.recording.accept(result)
         self.ran_now.add(result.id)
+        if running.recipe is not None:
+            self._evaluation.line_made(running.recipe, result)
         self.sharing.add(result)
         self._unsaved.result(result)
         if running.parent is not None:
@@ -132,7 +134,7 @@ class Ending:
                     above.events.append((pid, post, NO_VALUE))
         again = self._starter.start(running.kind, running.key, running.cwd, running.argv, running.environment, above)
         again.reason = Reason("LookedTooSoon", paths[made])
-        again.keeps, again.watched = running.keeps, running.watched
+        again.keeps, again.watched, again.recipe = running.keeps, running.watched, running.recipe
         again.retried = True
         return again
 

@@ -83,8 +83,8 @@ class Engine:
         self.judging = Judge(evaluation, self.environments, self._projector)
         self.intake = Intake(evaluation, own_directory, open_trace)
         self.starter = Starter(evaluation, open_trace, on_step)
+        self._recipes = Recipes(evaluation, self._believed, self.starter)
         self.restoring = Restoring(evaluation, store)
-        self._recipes = Recipes(tree.tables, self._believed, self.starter, self.restoring.is_inside)
         self.sharing = Sharing(evaluation, store, roots, self.environments.of)
         self.ahead = Ahead(evaluation, self._believed, self.starter, self.restoring)
         self.unsaved = Unsaved(evaluation)
@@ -107,8 +107,12 @@ class Engine:
         if line is not None and not line.later:
             self._recipes.begin(line)
         answer = self._answer(kind, parent, cwd, argv, block, line)
-        if line is not None:
-            self._recipes.asked(line, answer.result if isinstance(answer, Restored) else answer)
+        if line is None:
+            return answer
+        if isinstance(answer, Running):
+            answer.recipe = line.recipe
+        else:
+            self.evaluation.line_made(line.recipe, answer.result if isinstance(answer, Restored) else answer)
         return answer
 
     def _answer(

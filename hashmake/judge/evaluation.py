@@ -7,6 +7,7 @@ from hashmake.judge.world import DiskLike
 from hashmake.model.goal import Goal
 from hashmake.model.plugin import Plugin
 from hashmake.model.recording import Recording
+from hashmake.model.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,7 @@ class Evaluation:
 
     places       directories below which an earlier run's leftovers may be removed
     running      the steps that are at work, by number
+    making       recipes of which a line has made a file where products lie (Line.recipe)
     began        the tree's moment before the first step
     restart      something was found that only another evaluation can put right
     roles        how many products turned out to be sources
@@ -42,8 +44,19 @@ class Evaluation:
         self.plugin = plugin
         self.places = places
         self.running: dict[int, Running] = {}
+        self.making: set[tuple[int, int]] = set()
         self.began = tree.seq
         self.restart = False
         self.roles = 0
         self.give_up: Callable[[], None] = lambda: None
         self.interrupted: Callable[[], bool] = lambda: False
+
+    def lies_inside(self, path: bytes) -> bool:
+        """Whether a path lies where products do: what lies elsewhere is nobody's."""
+        return any(path.startswith(place + b"/") for place in self.places)
+
+    def line_made(self, recipe: tuple[int, int], result: Result) -> None:
+        """A line of a recipe has ended, or need not run: what it left."""
+        paths = self.tree.tables.paths
+        if any(self.lies_inside(paths[pid]) for pid in result.outs[0::3]):
+            self.making.add(recipe)

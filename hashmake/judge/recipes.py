@@ -1,15 +1,13 @@
 """Recipes that are being gone through: lines that only print are seen where another line of their recipe runs."""
 
-from collections.abc import Callable
-
 from hashmake.judge.believed import Believed
+from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.reason import PRINTS
 from hashmake.judge.running import Line, Running
 from hashmake.judge.starting import Starter
 from hashmake.model.environment import Environment
 from hashmake.model.result import COMPOSITE, RECIPE, Result
 from hashmake.model.shelltext import is_idle, only_prints
-from hashmake.model.tables import Tables
 
 _Skipped = tuple[Result, Environment, bytes]  # ... and how make would have printed the line
 
@@ -17,27 +15,18 @@ _Skipped = tuple[Result, Environment, bytes]  # ... and how make would have prin
 class Recipes:
     """See the module's text."""
 
-    def __init__(
-        self, tables: Tables, believed: Believed, starter: Starter, is_inside: Callable[[bytes], bool]
-    ) -> None:
-        """`is_inside`: whether a path lies where products do."""
-        self._tables = tables
-        self._is_inside = is_inside
+    def __init__(self, evaluation: Evaluation, believed: Believed, starter: Starter) -> None:
+        self._evaluation = evaluation
         self._believed = believed
         self._starter = starter
         self._quiet: dict[tuple[int, int], list[_Skipped]] = {}  # lines that only print, as yet skipped
         self._at_work: set[tuple[int, int]] = set()  # recipes of which a line ran
-        self._lines: dict[tuple[int, int], list[Running | Result]] = {}  # all that were asked for
 
     def begin(self, line: Line) -> None:
         """Make asks for the first line of a recipe."""
         self._quiet.pop(line.recipe, None)
         self._at_work.discard(line.recipe)
-        self._lines.pop(line.recipe, None)
-
-    def asked(self, line: Line, answer: Running | Result) -> None:
-        """What became of a line."""
-        self._lines.setdefault(line.recipe, []).append(answer)
+        self._evaluation.making.discard(line.recipe)
 
     def is_needless(self, candidate: Result, line: Line | None) -> bool:
         """Whether a current line need not run even where a clean build would run it: nobody could tell the difference.
@@ -45,14 +34,8 @@ class Recipes:
         It left nothing and printed nothing. But such a line may stop a service, load a module: what a recipe does that
         makes no files is done for some effect. Where it makes files, it is these that it looks at.
         """
-        return candidate.silent() and (is_idle(candidate.argv) or (line is not None and self._has_made(line)))
-
-    def _has_made(self, line: Line) -> bool:
-        paths = self._tables.paths
-        return any(
-            self._is_inside(paths[pid])
-            for answer in self._lines.get(line.recipe, ())
-            for pid in (answer.outs[0::3] if isinstance(answer, Result) else answer.account.outs)
+        return candidate.silent() and (
+            is_idle(candidate.argv) or (line is not None and line.recipe in self._evaluation.making)
         )
 
     def skipped(self, line: Line, result: Result, environment: Environment) -> None:
@@ -71,7 +54,7 @@ class Recipes:
 
     def _print_now(self, result: Result, environment: Environment, echo: bytes) -> Running:
         argv = self._believed.asked[result.id][0]
-        cwd = self._tables.paths[result.cwd]
+        cwd = self._evaluation.tree.tables.paths[result.cwd]
         running = self._starter.start(result.kind, result.key, cwd, argv, environment, None)
         running.reason = PRINTS
         running.echo = echo

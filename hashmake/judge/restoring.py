@@ -72,16 +72,12 @@ class Restoring:
         modes = array("H")
         for pid, pre, post in result.outputs():
             path = tables.paths[pid]
-            may = self.store is not None and pre != post and self.is_inside(path)
+            may = self.store is not None and pre != post and self._evaluation.lies_inside(path)
             mode = self.store.keep(path, tables.values[post]) if may and self.store is not None else None
             if mode is None:
                 return array("H")
             modes.append(KEPT | mode)
         return modes
-
-    def is_inside(self, path: bytes) -> bool:
-        """What lies outside of the tree is nobody's product."""
-        return any(path.startswith(place + b"/") for place in self._evaluation.places)
 
     # -- restoring ------------------------------------------------------------------------------------------------
 
@@ -96,7 +92,7 @@ class Restoring:
         tree = self._evaluation.tree
         files = []
         for (pid, _pre, post), mode in zip(candidate.outputs(), candidate.modes, strict=True):
-            if not self.is_inside(tree.tables.paths[pid]):
+            if not self._evaluation.lies_inside(tree.tables.paths[pid]):
                 return None
             if tree.on_disk(pid) != post:
                 files.append((tree.tables.paths[pid], tree.tables.values[post], mode & ~KEPT))
@@ -142,7 +138,7 @@ class Restoring:
         version = tree.state.get(pid, NO_VALUE)
         maker = recording.result(recording.makers.get((pid, version), ResultId(0)))
         path = tree.tables.paths[pid]
-        if self.store is None or maker is None or not maker.modes or not self.is_inside(path):
+        if self.store is None or maker is None or not maker.modes or not self._evaluation.lies_inside(path):
             return False
         modes = (m for (p, _, v), m in zip(maker.outputs(), maker.modes, strict=True) if (p, v) == (pid, version))
         mode = next(modes, 0)

@@ -68,6 +68,7 @@ class Running:
     """See the module's text.
 
     number  of this build's steps, as in HASHMAKE_STEP
+    recipe  of which it is a line, as Line has it; None: that is not known
     reason  why it runs
     captured  what makes in it print to something else than this build does: somebody will read that (model/printed.py)
     keeps   what it prints and has to be kept: make prints to such a place
@@ -100,6 +101,7 @@ class Running:
         "parent",
         "peak_kb",
         "reason",
+        "recipe",
         "retried",
         "started",
         "summary",
@@ -131,6 +133,7 @@ class Running:
         self.account = account
         self.trace = trace
         self.reason: Reason | None = None
+        self.recipe: tuple[int, int] | None = None
         self.events: list[Event] = []
         self.captured = self.keeps = 0
         self.times = self.retried = self.watched = False
