@@ -16,6 +16,7 @@ from hashmake.run import strays
 from hashmake.run.trace import TraceFile
 from hashmake.state.directory import private
 
+_GONE = ".gone"  # behind the name of a directory that is being removed
 _NAME = re.compile(r"hashmake-\d+-[0-9a-f]{12}")
 _LONGEST = 70  # bytes: a socket's name has room for 107
 _YOUNG_S = 3600
@@ -43,6 +44,8 @@ def make(state_path: str) -> str:
             os.mkdir(os.path.join(path, "t"), 0o700)
             with private(os.path.join(path, "session")) as session:
                 session.write(b"%d" % os.getsid(0))
+            with private(os.path.join(path, "mounts")) as mounts:
+                mounts.write(os.fsencode(_mounts()))
             # Under its name only when it is whole: another build that sweeps just now would take us for dead.
             with private(os.path.join(path, "state.new")) as owner:
                 owner.write(os.fsencode(state_path))
@@ -88,6 +91,9 @@ def sweep(base: str) -> None:
         try:
             if os.lstat(path).st_uid != os.geteuid():
                 continue  # somebody else's, who could change what lies in it while it is removed
+            if name.endswith(_GONE):
+                remove_tree(path)
+                continue
             with open(os.path.join(path, "state")) as owner:
                 tree = owner.read()  # empty: another build has just made it
                 if tree and not os.path.isdir(tree) and _dead(path):
@@ -100,15 +106,40 @@ def _dead(run_dir: str) -> bool:
     try:
         os.lstat(os.path.join(run_dir, "view"))
     except OSError:
-        return time.time() - os.lstat(run_dir).st_mtime > _YOUNG_S  # its view is perhaps just being made
-    return not strays.lives(run_dir)
+        return _old(run_dir)  # its view is perhaps just being made
+    if strays.lives(run_dir):
+        return False
+    try:
+        with open(os.path.join(run_dir, "mounts")) as mounts:
+            here = mounts.read() == _mounts()
+    except OSError:
+        here = False
+    # Seen from another mount namespace the tree may be there, and the build that recovers is perhaps at it.
+    return here or _old(run_dir)
+
+
+def _old(run_dir: str) -> bool:
+    latest = max(os.lstat(path).st_mtime for path in (run_dir, os.path.join(run_dir, "t")))
+    return time.time() - latest > _YOUNG_S
+
+
+def _mounts() -> str:
+    """Names the mount namespace of this process; "" where there is no /proc."""
+    try:
+        return os.readlink("/proc/self/ns/mnt")
+    except OSError:
+        return ""
 
 
 def remove(path: str) -> None:
-    """Remove what a build left in its run directory; missing is fine, and so is a process that still writes there."""
+    """Remove what a build left in its run directory; missing is fine, and so is a process that still writes there.
+
+    It loses its name before the first file goes: who reads it meanwhile finds all of it or sees that it is not there.
+    """
     try:
         if os.path.isdir(path):
-            remove_tree(path)
+            os.rename(path, path + _GONE)
+            remove_tree(path + _GONE)
     except OSError:
         pass  # a later build sweeps it away
 
@@ -126,7 +157,12 @@ def remains(run_dir: str, state_path: str, boot: str) -> list[dict[bytes, bool]]
         remove(run_dir)
         return None
     strays.end(run_dir)
-    return [_written(os.fsencode(os.path.join(traces, name))) for name in os.listdir(traces)]
+    try:
+        found = [_written(os.fsencode(os.path.join(traces, name))) for name in os.listdir(traces)]
+    except FileNotFoundError:
+        return None
+    # Another build that does not see this tree may have removed it meanwhile (see sweep).
+    return found if os.path.isdir(traces) else None
 
 
 def _written(path: bytes) -> dict[bytes, bool]:

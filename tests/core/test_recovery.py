@@ -24,22 +24,65 @@ if TYPE_CHECKING:
     from hashmake.model.recording import Recording
 
 
+def run_directory(base: Path, name: str, tree: str, *files: str) -> Path:
+    """One that a build has made, or is just making."""
+    folder = base / f"hashmake-{os.geteuid()}-{name}"
+    (folder / "t").mkdir(parents=True)
+    (folder / "state").write_text(tree)
+    (folder / "mounts").write_text(os.readlink("/proc/self/ns/mnt"))
+    for file in files:
+        (folder / file).touch()
+    return folder
+
+
+def age(folder: Path) -> None:
+    """It has not been touched since."""
+    for path in (folder, folder / "t"):
+        os.utime(path, (0, 0))
+
+
 def test_a_run_directory_that_is_just_being_made_is_left_alone(tmp_path: Path) -> None:
     """Its file `state` is there before its text is; the one of a tree that is gone goes."""
     gone = str(tmp_path / "gone")
-    for name, text in {"making": "", "living": str(tmp_path), "dead": gone, "elsewhere": gone, "begun": gone}.items():
-        folder = tmp_path / f"hashmake-{os.geteuid()}-{name}"
-        (folder / "t").mkdir(parents=True)
-        (folder / "state").write_text(text)
-        if name == "dead":
-            (folder / "view").touch()
+    run_directory(tmp_path, "making", "")
+    run_directory(tmp_path, "living", str(tmp_path))
+    run_directory(tmp_path, "dead", gone, "view")
+    begun = run_directory(tmp_path, "begun", gone)
     # A build in another container, whose tree can't be seen from here.
-    view = View(os.fsencode(tmp_path / f"hashmake-{os.geteuid()}-elsewhere" / "view"), 0, 0, 0)
+    view = View(os.fsencode(run_directory(tmp_path, "elsewhere", gone) / "view"), 0, 0, 0)
     assert left(tmp_path) == ["begun", "elsewhere", "living", "making"]
     view.close()
     assert left(tmp_path) == ["begun", "living", "making"]
-    os.utime(tmp_path / f"hashmake-{os.geteuid()}-begun", (0, 0))
+    age(begun)
     assert left(tmp_path) == ["living", "making"]
+
+
+@pytest.mark.parametrize("mounts", ["mnt:[1]", None])
+def test_a_dead_build_that_saw_other_mounts_is_left_to_the_next_one_of_its_tree(
+    tmp_path: Path, mounts: str | None
+) -> None:
+    """The tree may be there, unseen from here, and a build that recovers at work; after an hour nobody is."""
+    dead = run_directory(tmp_path, "dead", str(tmp_path / "gone"), "view")
+    (dead / "mounts").unlink()
+    if mounts:
+        (dead / "mounts").write_text(mounts)
+    assert left(tmp_path) == ["dead"]
+    age(dead)
+    assert left(tmp_path) == []
+
+
+def test_the_removal_that_another_began_is_ended(tmp_path: Path) -> None:
+    run_directory(tmp_path, "dead.gone", str(tmp_path))
+    assert left(tmp_path) == []
+
+
+def test_a_directory_that_is_removed_has_no_name_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads it just then never finds a part of it."""
+    folder = run_directory(tmp_path, "dead", str(tmp_path))
+    names = []
+    monkeypatch.setattr(directory, "remove_tree", lambda _path: names.extend(path.name for path in tmp_path.iterdir()))
+    directory.remove(str(folder))
+    assert names == [folder.name + ".gone"]
 
 
 def left(base: Path) -> list[str]:
@@ -305,6 +348,29 @@ def test_after_the_machine_went_down_nothing_is_known_and_the_directory_goes(dea
     dead.step(1, WRITE + b"/w/a")
     assert dead.remains("another boot") is None
     assert not dead.run.exists()
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_a_run_directory_that_is_swept_away_while_it_is_read_tells_nothing_for_certain(
+    dead: Dead, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """By a build in another container: before the traces are listed, between two of them, after the last."""
+    dead.step(1, WRITE + b"/w/a")
+    dead.step(2, WRITE + b"/w/b")
+    read = trace.TraceFile.remains
+    calls = [0]
+
+    def look(file: trace.TraceFile) -> list[bytes]:
+        calls[0] += 1
+        told = read(file)
+        if calls[0] == after:
+            directory.remove(str(dead.run))
+        return told
+
+    monkeypatch.setattr(trace.TraceFile, "remains", look)
+    if not after:
+        monkeypatch.setattr(strays, "end", directory.remove)
+    assert dead.remains() is None
 
 
 def test_a_run_directory_without_its_traces_tells_nothing_for_certain(dead: Dead) -> None:

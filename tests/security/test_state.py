@@ -155,6 +155,7 @@ def test_a_run_directory_of_another_user_is_left_alone(tmp_path: Path, root: Non
         path.mkdir()
         (path / "state").write_text("/nowhere")
         (path / "view").touch()
+        (path / "mounts").write_text(os.readlink("/proc/self/ns/mnt"))
     os.chown(paths[0], NOBODY, NOBODY)
     sweep(str(tmp_path))
     assert [path.exists() for path in paths] == [True, False]
