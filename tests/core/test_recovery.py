@@ -79,7 +79,7 @@ def test_the_removal_that_another_began_is_ended(tmp_path: Path) -> None:
 def test_a_directory_that_is_removed_has_no_name_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who reads it just then never finds a part of it."""
     folder = run_directory(tmp_path, "dead", str(tmp_path))
-    names = []
+    names: list[str] = []
     monkeypatch.setattr(directory, "remove_tree", lambda _path: names.extend(path.name for path in tmp_path.iterdir()))
     directory.remove(str(folder))
     assert names == [folder.name + ".gone"]

@@ -10,7 +10,7 @@ from e2e.project import MODES, Project
 from e2e.running import wait_for
 
 from .moments import moments
-from .workshop import Workshop, complaints
+from .workshop import OBJECTS, Workshop, complaints
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,11 +106,7 @@ def test_a_build_in_another_mount_namespace_leaves_this_one_alone(
     workshop: Workshop, tmp_path_factory: pytest.TempPathFactory, shim: Path, python_path: str
 ) -> None:
     """It sweeps what dead builds left in /dev/shm, and does not see the tree that is being built here."""
-    other = Project.create(tmp_path_factory.mktemp("other"), shim, MODES[0], python_path)
-    other.write("Makefile", "out: in\n\tcp in out\n")
-    other.write("in", "1\n")
-    hide = f'mount -t tmpfs none {workshop.project.root} && exec "$@"'
-    other.prefix = ("unshare", "--mount", "sh", "-c", hide, "sh")
+    other = without_sight_of(workshop, Project.create(tmp_path_factory.mktemp("other"), shim, MODES[0], python_path))
     first = workshop.project.start("-j2")
     assert wait_for(lambda: bool(workshop.marks("begin")))
     assert other.attempt().status == 0
@@ -118,3 +114,30 @@ def test_a_build_in_another_mount_namespace_leaves_this_one_alone(
     result = first.finish()
     assert not complaints(result.err)
     workshop.check(result, "beside a build in another container")
+
+
+def test_a_killed_build_is_recovered_after_one_in_another_mount_namespace(
+    workshop: Workshop, tmp_path_factory: pytest.TempPathFactory, shim: Path, python_path: str
+) -> None:
+    """That one does not see the tree, and so can't know whether somebody recovers from what lies in /dev/shm."""
+    other = without_sight_of(workshop, Project.create(tmp_path_factory.mktemp("other"), shim, MODES[0], python_path))
+    workshop.nap(300)
+    first = workshop.project.start("-j2")
+    assert wait_for(lambda: bool(workshop.marks("begin").keys() & OBJECTS))
+    first.running.kill_all()
+    first.abandon()
+    workshop.nap(0)
+    assert other.attempt().status == 0
+    workshop.forget_marks()
+    result = workshop.project.attempt("-j2")
+    assert not complaints(result.err)  # that the machine went down
+    workshop.check(result, "after a build in another container")
+
+
+def without_sight_of(workshop: Workshop, other: Project) -> Project:
+    """The other project, built in a mount namespace where this one's tree can't be seen."""
+    other.write("Makefile", "out: in\n\tcp in out\n")
+    other.write("in", "1\n")
+    hide = f'mount -t tmpfs none {workshop.project.root} && exec "$@"'
+    other.prefix = ("unshare", "--mount", "sh", "-c", hide, "sh")
+    return other
