@@ -1,6 +1,7 @@
 """A build that is not null: make evaluates in the clean view, the supervisor answers its steps, what ran is kept."""
 
 import os
+from signal import SIGINT
 from typing import TYPE_CHECKING
 
 from hashmake.build.finish import Saving
@@ -141,7 +142,7 @@ class Session:
         run_dir = directory.make(request.state.path)
         begin(db, run_dir, directory.boot_id(), request.key)
         try:
-            engine, code, stopped, saved = self._evaluate(run_dir, distrust, first_contact)
+            engine, code, signal, saved = self._evaluate(run_dir, distrust, first_contact)
         except StateUnusable:
             directory.remove(run_dir)
             raise
@@ -150,17 +151,17 @@ class Session:
         # build what this one wrote.
         if saved:
             directory.remove(run_dir)
-        self.again = engine.evaluation.restart or wrong
+        self.again = (engine.evaluation.restart or wrong) and not signal
         self.roles = engine.evaluation.roles
-        return EXIT_INTERRUPTED if stopped else code
+        return EXIT_INTERRUPTED if signal == SIGINT else code or (128 + signal if signal else 0)
 
     def say_what_ran(self, code: int) -> None:
         """The build is over."""
         if self._log is not None:
             self._progress.close(self._log.counts, code)
 
-    def _evaluate(self, run_dir: str, distrust: bool, first_contact: bool) -> tuple[Engine, int, bool, bool]:
-        """Make's part: the engine, the exit status, whether it was interrupted (Ctrl-C), whether all was saved."""
+    def _evaluate(self, run_dir: str, distrust: bool, first_contact: bool) -> tuple[Engine, int, int, bool]:
+        """Make's part: the engine, the exit status, the signal that told it to end (or 0), whether all was saved."""
         setting, preparation, recording = self._setting, self._preparation, self._setting.recording
         view = preparation.make_view(run_dir)
         known = KnownRecords(os.fsencode(run_dir))
@@ -180,10 +181,11 @@ class Session:
         engine.evaluation.give_up = view.give_up
         supervisor = Supervisor(engine, run_dir, library, lambda: self._saving.save(engine))
         try:
-            code, root, result = run_make(setting, engine, supervisor)
-            engine.evaluation.restart |= view.full
-            first = first_contact and not recording.sources
-            saved = self._saving.finish(engine, root, result, code, first)
+            with supervisor.heeding_signals():
+                code, root, result = run_make(setting, engine, supervisor)
+                engine.evaluation.restart |= view.full
+                first = first_contact and not recording.sources
+                saved = self._saving.finish(engine, root, result, code, first)
         finally:
             supervisor.close()
             view.close()
@@ -191,4 +193,4 @@ class Session:
             journal.close()
             if setting.store is not None:
                 setting.store.close()
-        return engine, code, supervisor.signals == 2, saved
+        return engine, code, supervisor.signals, saved

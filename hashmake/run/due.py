@@ -30,9 +30,12 @@ class Due:
         self._waiting.setdefault(pid, []).append((connection, step))
         self._bring_back(pid, lambda: self._and_what_lay_in_it(pid, set()))
 
-    def bring_back_all(self, serve: Callable[[], None]) -> None:
-        """At the end of a build: every product must be, on the disk too, the version that this build made of it."""
+    def bring_back_all(self, serve: Callable[[], None], ends: Callable[[], bool]) -> None:
+        """As the supervisor's. `ends`: whether the build was told to end."""
         for pid in sorted(self._tree.ahead):
+            if ends():
+                self._engine.evaluation.restart = True  # nothing is complete: another build goes on
+                return
             if pid not in self._tree.ahead:
                 continue
             done: list[bool] = []

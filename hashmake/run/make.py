@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from hashmake.judge.running import Running
 from hashmake.run.trace import make_trace
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Make:
     """See the module's text. `signals`: the last signal that tells the build to end; 0: none came."""
@@ -36,31 +38,39 @@ class Make:
 
     def ended(self) -> int | None:
         """Its exit status, negative for the signal that killed it; None while it runs."""
-        return self._child.poll()
+        code = self._child.poll()
+        if code is not None:
+            self._pids.clear()  # the number may be another process's from now on
+        return code
+
+    @contextmanager
+    def heeding(self) -> Iterator[None]:
+        """Signals that tell the build to end are noted, to the end of its saving: a second Ctrl-C loses nothing."""
+        before = {s: signal.signal(s, lambda n, _frame: self._signalled(n)) for s in _ENDING}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
     @contextmanager
     def watched(self, wake_by: Callable[[int], None]) -> Iterator[None]:
         """Signals are ours meanwhile. `wake_by` is told of a descriptor that shows each; -1 at the end."""
         reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         wake_by(reader)
-        before = {s: signal.getsignal(s) for s in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        before = signal.signal(signal.SIGCHLD, lambda _n, _frame: None)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in before:
-            signal.signal(number, lambda n, _frame: self._signalled(n))
         try:
             yield
         finally:
             signal.set_wakeup_fd(-1)
-            for number, handler in before.items():
-                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+            signal.signal(signal.SIGCHLD, before if before is not None else signal.SIG_DFL)
             wake_by(-1)
             os.close(reader)
             os.close(writer)
 
     def _signalled(self, number: int) -> None:
         """The terminal signals make too; a signal sent to us alone is handed on."""
-        if number == signal.SIGCHLD:
-            return
         self.signals = number
         if self._pids and (number != signal.SIGINT or not _from_terminal()):
             try:

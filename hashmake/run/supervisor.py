@@ -8,6 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from hashmake.errors import NotUnderstood
 from hashmake.judge.engine import Engine
@@ -70,6 +71,10 @@ class Supervisor:
         """The last signal that told the build to end; 0: none came."""
         return self._make.signals
 
+    def heeding_signals(self) -> AbstractContextManager[None]:
+        """Meanwhile signals that tell the build to end are noted (`signals`)."""
+        return self._make.heeding()
+
     def run_make(self, executable: str, command: list[str], environ: dict[str, str], root: Running) -> int:
         """Run make to its end; its exit status (128 + signal if it was killed)."""
         with self._make.watched(self._loop.wake_by):
@@ -85,8 +90,11 @@ class Supervisor:
         return code if code >= 0 else 128 - code
 
     def bring_back_all(self) -> None:
-        """At the end of a build: every product must be, on the disk too, the version that this build made of it."""
-        self._due.bring_back_all(lambda: self.serve(0.5))
+        """At the end of a build: every product must be, on the disk too, the version that this build made of it.
+
+        Unless it was told to end.
+        """
+        self._due.bring_back_all(lambda: self.serve(0.5), lambda: bool(self.signals))
 
     def close(self) -> None:
         """Stop listening."""
