@@ -22,12 +22,14 @@ _DEFAULT_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 
 
 _NO_STORE = "--no-store"
+_NO_REPLAY = "--no-replay"
 
 
 class Request:
     """See the module's text.
 
     no_store    nothing is kept for other builds, nothing restored
+    no_replay   make evaluates, whatever is known of what it would ask for
 
     kbuild      whether the makefiles are Kbuild's
     configured  where the tree's own products go; another place than `out` for a module that lies elsewhere
@@ -40,8 +42,10 @@ class Request:
     """
 
     def __init__(self, words: list[str], state_dir: str | None, drop_in: bool) -> None:
-        self.no_store = not drop_in and _NO_STORE in _before_goals(words)
-        self.words = words = [w for w in words if w != _NO_STORE] if self.no_store else words
+        self.no_store, words = _taken(_NO_STORE, words, drop_in)
+        self.no_replay, words = _taken(_NO_REPLAY, words, drop_in)
+        self.no_replay |= os.environ.get("HASHMAKE_REPLAY") == "off"
+        self.words = words
         self.drop_in = drop_in
         self.start = os.getcwd()
         self.arguments = MakeArguments(words, os.environ.get("MAKEFLAGS", ""))
@@ -125,6 +129,13 @@ def find_make() -> str | None:
             if os.access(path, os.X_OK) and not os.path.isdir(path):
                 return path
     return None
+
+
+def _taken(word: str, words: list[str], drop_in: bool) -> tuple[bool, list[str]]:
+    """Whether a word of ours is among make's, and those without it."""
+    if drop_in or word not in _before_goals(words):
+        return False, words
+    return True, [w for w in words if w != word]
 
 
 def _before_goals(words: list[str]) -> list[str]:

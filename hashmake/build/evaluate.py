@@ -8,10 +8,14 @@ from hashmake.build.finish import Saving
 from hashmake.build.make import run_make
 from hashmake.build.messages import tell_what_was_replaced
 from hashmake.build.prepare import Preparation
+from hashmake.build.replay import known_course, replay
 from hashmake.build.setting import Setting
 from hashmake.errors import EXIT_FAILED, EXIT_INTERRUPTED, Damaged, StateUnusable
 from hashmake.judge.engine import Engine
+from hashmake.judge.replay import LeftToMake
+from hashmake.judge.running import Running
 from hashmake.judge.tree import Tree
+from hashmake.model.result import Result
 from hashmake.null.check import Check
 from hashmake.progress.choice import for_build
 from hashmake.request import Request
@@ -84,12 +88,15 @@ def evaluate(request: Request, check: Check) -> int:
 def _settled(
     request: Request, opened: Opened, check: Check, anew: bool, before: "Session | None"
 ) -> tuple["Session", int]:
-    """A build, and again for each product that turned out to be a source meanwhile: there are only so many."""
+    """A build; and again with make where it could not do without, and for each product that turned out to be a source.
+
+    There are only so many of these.
+    """
     while True:
         session = Session(request, opened, check, anew, before)
         check = Check()
         code = session.build()
-        if not (session.roles and session.again):
+        if not session.again or not (session.roles or session.left is not None):
             return session, code
         before = session
 
@@ -99,6 +106,7 @@ class Session:
 
     again   something could only be put right by another one
     roles   how many products turned out to be sources
+    left    what was begun without make, and make has to go on with
     ruined  why the database can't be written and is to be set aside
     """
 
@@ -108,7 +116,10 @@ class Session:
         """`anew`: nothing that is recorded is believed; `before`: the evaluation that made this one necessary."""
         self.again = False
         self.roles = 0
+        self.left: LeftToMake | None = None
         self._anew = anew
+        self._again = before is not None
+        self._failed = before.left.failed if before is not None and before.left is not None else set()
         self._setting = setting = Setting(request, opened)
         setting.disk.know_contents(check.same, check.since_ns)
         self._preparation = Preparation(setting)
@@ -146,7 +157,8 @@ class Session:
         except StateUnusable:
             directory.remove(run_dir)
             raise
-        wrong = tell_what_was_replaced(setting, preparation, engine.evaluation.tree, code)
+        left = self.left is not None and self.left.touched
+        wrong = left or tell_what_was_replaced(setting, preparation, engine.evaluation.tree, code)
         # After any other exception, and when the end could not be saved, the run directory stays: it tells the next
         # build what this one wrote.
         if saved:
@@ -170,8 +182,10 @@ class Session:
         preparation.learn_ages()
         preparation.hide(tree, view)
         library = loadable(run_dir)
+        done: tuple[int, Running, Result] | None = None
         engine = setting.engine(tree, run_dir, library, self._progress.step)
         engine.forced |= distrust
+        engine.failed = self._failed
         self._log = engine.ending.log
         if self._before is not None:
             self._log.begin_after(self._before)
@@ -182,7 +196,12 @@ class Session:
         supervisor = Supervisor(engine, run_dir, library, lambda: self._saving.save(engine))
         try:
             with supervisor.heeding_signals():
-                code, root, result = run_make(setting, engine, supervisor)
+                if not (distrust or self._preparation.altered or self._again):
+                    done = self._without_make(engine, supervisor)
+                if self.left is not None and self.left.touched:
+                    saved = self._saving.leave(engine)
+                    return engine, EXIT_FAILED, supervisor.signals, saved
+                code, root, result = done or run_make(setting, engine, supervisor)
                 engine.evaluation.restart |= view.full
                 first = first_contact and not recording.sources
                 saved = self._saving.finish(engine, root, result, code, first)
@@ -194,3 +213,12 @@ class Session:
             if setting.store is not None:
                 setting.store.close()
         return engine, code, supervisor.signals, saved
+
+    def _without_make(self, engine: Engine, supervisor: Supervisor) -> tuple[int, Running, Result] | None:
+        """The build, if it can do without make; else `left` says why not, where that was tried."""
+        known = known_course(self._setting, engine)
+        try:
+            return None if known is None else (0, *replay(self._setting, engine, supervisor, known))
+        except LeftToMake as left:
+            self.left = left
+            return None

@@ -48,6 +48,23 @@ class Saving:
             say(str(error))
         self._told = True
 
+    def leave(self, engine: Engine) -> bool:
+        """What has ended, where make has to go on: all that is known of it; whether it could be saved."""
+        engine.unsaved.settle()
+        engine.sharing.tell()
+        recording = self._setting.recording
+        recording.seq = engine.evaluation.tree.seq
+        if self.ruined:
+            return False
+        try:
+            self._setting.archive.save(recording, self._setting.archive.moments(recording) | {b"O": b""})
+            if recording.undone:
+                self._setting.request.complete().forget_all()
+        except (StateUnusable, Damaged) as error:
+            self._not_saved(error)
+            return False
+        return True
+
     def finish(self, engine: Engine, root: Running, result: Result, code: int, first_contact: bool) -> bool:
         """Make has ended: save all of it; whether that could be done."""
         request, recording = self._setting.request, self._setting.recording

@@ -10,6 +10,7 @@ from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.running import Running
 from hashmake.judge.tree import Tree
 from hashmake.kbuild.plugin import Kbuild
+from hashmake.model.makeargs import without_jobs
 from hashmake.model.plugin import AnyProject, Plugin
 from hashmake.model.result import QUERY, SAYS
 from hashmake.model.roots import Roots
@@ -18,6 +19,7 @@ from hashmake.request import Request
 from hashmake.run.trace import traces_in
 from hashmake.state.keep import Keeper
 from hashmake.state.opened import Opened
+from hashmake.state.secret import sealer
 from hashmake.store.local import LocalStore
 from hashmake.store.place import choose
 from hashmake.tell import say
@@ -70,7 +72,9 @@ class Setting:
             on_step,
             self.store,
             Roots(os.fsencode(request.where), os.fsencode(request.out), os.environb.get(b"PATH", b"")),
+            sealer(),
         )
+        engine.courses.words = list(map(os.fsencode, without_jobs(request.words)))
         engine.forced = request.arguments.always_make
         engine.again = request.again
         engine.mine = frozenset(p for path in self.keeper.mine if (p := tree.tables.path_ids.get(path)) is not None)

@@ -10,7 +10,7 @@
 #define HM_EVENTS_H
 #include <stdint.h>
 
-#define HM_VERSION 13
+#define HM_VERSION 14
 
 /* ---- environment -------------------------------------------------------------------------------------------------
  * HASHMAKE_RUN   absolute path of the run directory of this build; it holds
@@ -86,6 +86,8 @@ struct hm_trace {
 #define HM_PLACE 'p'   /* PROGRAM: asked for the full path of where it is (getcwd, realpath of a relative path) */
 #define HM_MAKE 'P'    /* PATH of a make executable: a make process came up in this step */
 #define HM_GOAL 'D'    /* NAME: what a make process that ends would have made if no goal had been named */
+#define HM_DECIDES 'T' /* PATH of a prerequisite by whose time a make process decided: its target was there when that make came up,
+                          and has a recipe. "?": these can't be told of this make */
 #define HM_READER 'B'  /* TABLE, 1, PROGRAM, and 1 and ARGUMENT for each: who read one of the view's tables (below); before
                           the HM_READ. Arguments beyond HM_READER_MAX bytes are left out, with a last 1 to show it */
 #define HM_READER_MAX 4000u

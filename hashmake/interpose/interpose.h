@@ -159,6 +159,12 @@ bool hm_is_loader(const char *path);
 /* ---- make (make.c, echo.c) ---- */
 void hm_make_start(void);
 void hm_make_end(void);
+const char *hm_make_version(void);                       /* or NULL */
+bool hm_peek(const void *from, void *to, size_t n);      /* false: there is no such memory */
+
+/* ---- make's rules (rules.c) ---- */
+void hm_rules_start(void);
+void hm_rules_end(void); /* tells by which prerequisites' times this make decided */
 bool hm_make_child(void);      /* this process was forked by make and is about to become a step */
 bool hm_launches(const char *path); /* the launcher can be started in place of this program */
 struct hm_launch {

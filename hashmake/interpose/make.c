@@ -33,6 +33,7 @@ void hm_make_start(void) {
     hm_behind(2, told + 3);
     hm_terminal();
     hm_tell(HM_M_MAKE, (const char *)told, sizeof told);
+    hm_rules_start();
     if (find_launcher())
         hm_echo_start();
     else
@@ -49,6 +50,7 @@ void hm_make_end(void) {
     if (hm_pid() != hm.born || !&default_goal_var || !default_goal_var) return;
     const char *goal = default_goal_var->value;
     if (goal && *goal) hm_emit_text(HM_GOAL, goal, hm_len(goal));
+    hm_rules_end();
 }
 
 bool hm_make_child(void) {
@@ -99,22 +101,27 @@ size_t hm_launch_words(char *const argv[]) {
  * make keeps one environment for all lines of a recipe, and has the recipe in its list `children` from its first line on.
  * Both names are among those that it exports for `load`. How it lays out a member changed with version 4.3. */
 extern void *children __attribute__((weak));
+
 extern const char *version_string __attribute__((weak));
 
-static bool peek(const void *from, void *to, size_t n) { /* a layout that is not what we think is no crash */
+const char *hm_make_version(void) {
+    return &version_string ? version_string : NULL;
+}
+
+bool hm_peek(const void *from, void *to, size_t n) { /* a layout that is not what we think is no crash */
     struct iovec here = {to, n}, there = {(void *)(uintptr_t)from, n};
     return hm_sys6(SYS_process_vm_readv, hm_pid(), (long)&here, 1, (long)&there, 1, 0) == (long)n;
 }
 
 static bool later_line(char *const env[]) {
-    const char *version = &version_string ? version_string : NULL;
+    const char *version = hm_make_version();
     if (!&children || !version || version[0] != '4' || version[1] != '.') return false;
     bool old = version[2] < '3' && !(version[3] >= '0' && version[3] <= '9');
     size_t next_at = old ? 0 : 4, environment_at = old ? 2 : 1;
     const char *child = children;
     for (int most = 4096; child && most--;) {
         const char *member[5];
-        if (!peek(child, member, sizeof member)) return false;
+        if (!hm_peek(child, member, sizeof member)) return false;
         if (member[environment_at] == (const char *)env) return true;
         child = member[next_at];
     }

@@ -22,6 +22,7 @@ class Account:
     lists    listings that have begun: directory -> paths that they gave; b"" when one came to its end
     intermediates  paths that a make process took away itself
     unseen   why it can't be followed, "" if it can
+    decides  paths by whose time a make process decided; b"?": that is not known
     placed   what it does may go by where the tree lies
     make     a make process came up in it; goal: what it makes when no goal is named
     """
@@ -29,6 +30,7 @@ class Account:
     __slots__ = (
         "anew",
         "before",
+        "decides",
         "facts",
         "fresh",
         "goal",
@@ -61,6 +63,7 @@ class Account:
         self.anew: set[PathId] = set()
         self.before: dict[bytes, bytes] = {}
         self.names: set[bytes] = set()
+        self.decides: set[bytes] = set()
         self.intermediates: set[bytes] = set()
         self.unseen = b""
         self.goal = b""

@@ -166,6 +166,9 @@ class Accountant:
     def _goal(self, account: Account, name: bytes) -> None:
         account.goal = account.goal or name
 
+    def _decides(self, account: Account, path: bytes) -> None:
+        account.decides.add(path)
+
     def _unseen(self, account: Account, why: bytes) -> None:
         account.unseen = account.unseen or why or b"unknown"
 
@@ -191,5 +194,6 @@ _SPECIAL: dict[bytes, Callable[[Accountant, Account, bytes], None]] = {
     letters.PLACE: Accountant._place,
     letters.MAKE: Accountant._make,
     letters.GOAL: Accountant._goal,
+    letters.DECIDES: Accountant._decides,
     letters.UNSEEN: Accountant._unseen,
 }

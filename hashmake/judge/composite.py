@@ -17,8 +17,8 @@ from hashmake.model.result import COMPOSITE, FAILED, SHELL, UNSEEN, Result
 from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
 
 
-def aggregate(result: Result, events: list[Event], account: Account, tree: Tree, disk: DiskLike) -> None:
-    """Fill in facts, outs, kids, steps and flags of a composite's result."""
+def aggregate(result: Result, events: list[Event], account: Account, tree: Tree, disk: DiskLike) -> list[FactId]:
+    """Fill in facts, outs, kids, steps and flags of a composite's result; what its makes themselves looked at."""
     entry: set[FactId] = set()
     seen: set[int] = set()
     written: dict[PathId, tuple[ValueId, ValueId]] = {}
@@ -38,12 +38,13 @@ def aggregate(result: Result, events: list[Event], account: Account, tree: Tree,
         else:
             _write(written, *event)
     _own_facts(account, entry, written, tree)
-    _looks(account, entry, written, tree, disk)
+    looks = _looks(account, entry, written, tree, disk)
     result.facts = array("I", sorted(entry))
     for pid, (pre, post) in written.items():
         if pre != NO_VALUE or post != NO_VALUE:
             result.outs.extend((pid, pre, post))
     result.steps = steps + bool(account.outs)  # itself a step if it wrote files: a script that calls make
+    return looks
 
 
 def _write(written: dict[PathId, tuple[ValueId, ValueId]], pid: PathId, pre: ValueId, post: ValueId) -> None:
@@ -122,18 +123,24 @@ def _looks(
     written: dict[PathId, tuple[ValueId, ValueId]],
     tree: Tree,
     disk: DiskLike,
-) -> None:
+) -> list[FactId]:
     """What make looked at: existence; with its content where no step below reads it (design.md, rule 19)."""
     tables = tree.tables
     fact_path, fact_kind = tables.fact_path, tables.fact_kind
     read = {fact_path[f] for f in entry if fact_kind[f] in (READ, NAME)}
+    looks = []
     for pid in account.looks:
         there = written.get(pid)
         if there is not None:
             kind = EXISTS if there[0] != NO_VALUE else ABSENT
-            entry.add(tables.fact(kind, pid, tables.value(as_seen(EXISTS, tables.values[there[0]]))))
+            looks.append(tables.fact(kind, pid, tables.value(as_seen(EXISTS, tables.values[there[0]]))))
         elif pid not in read:
-            entry.add(_looked_at(pid, account, tree, disk))
+            looks.append(_looked_at(pid, account, tree, disk))
+        else:
+            looks.append(tree.fact_now(EXISTS, pid))
+            continue  # what is read is there
+        entry.add(looks[-1])
+    return looks
 
 
 def _looked_at(pid: PathId, account: Account, tree: Tree, disk: DiskLike) -> FactId:

@@ -4,6 +4,7 @@ from array import array
 
 from hashmake.judge.account import Account
 from hashmake.judge.composite import aggregate
+from hashmake.judge.courses import Courses
 from hashmake.judge.environments import Environments
 from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.intake import Intake
@@ -20,7 +21,7 @@ from hashmake.model import letters
 from hashmake.model.kinds import ABSENT
 from hashmake.model.printed import NOTHING, Printed
 from hashmake.model.result import COMPOSITE, FAILED, PLACED, QUERY, RECIPE, ROOT, SAYS, SHELL, UNSEEN, Result, ResultId
-from hashmake.model.tables import NO_VALUE, PathId
+from hashmake.model.tables import NO_VALUE, FactId, PathId
 
 # What a shell says of a child that a signal has ended: 128 and INT, QUIT, ILL, ABRT, BUS, FPE, KILL, SEGV, PIPE, ALRM,
 # TERM, XCPU or XFSZ. Programs end with some of the others themselves: git with 128 outside of a repository, or 129.
@@ -41,8 +42,10 @@ class Ending:
         open_trace: OpenTrace,
         restoring: Restoring,
         sharing: Sharing,
+        courses: Courses,
     ) -> None:
         self.sharing = sharing
+        self.courses = courses
         self._restoring = restoring
         self.ran_now: set[ResultId] = set()
         self.log = Log(evaluation.recording, evaluation.goal)
@@ -76,9 +79,10 @@ class Ending:
             | (PLACED if account.placed else 0)
         )
         self._project(running)
+        looks: list[FactId] = []
         if account.make:
             self._unseen_products(running)
-            aggregate(result, running.events, account, self._evaluation.tree, self._evaluation.disk)
+            looks = aggregate(result, running.events, account, self._evaluation.tree, self._evaluation.disk)
         else:
             result.facts = array("I", sorted(account.facts))
             for pid, (pre, post) in account.outs.items():
@@ -94,12 +98,15 @@ class Ending:
         self.log.tell_changed(running, result)
         result = self._evaluation.recording.accept(result)
         self.ran_now.add(result.id)
-        if running.recipe is not None:
-            self._evaluation.line_made(running.recipe, result)
+        if account.make:
+            self.courses.keep(running, result, looks)
+        if running.line is not None:
+            self._evaluation.line_made(running.line.recipe, result)
         self.sharing.add(result)
         self._unsaved.result(result)
         if running.parent is not None:
-            running.parent.events.append(Below(result, result.outputs()))
+            asked = (running.argv, running.environment, running.line)
+            running.parent.events.append(Below(result, result.outputs(), asked))
         self.log.add(running, result)
         return result
 
@@ -134,7 +141,7 @@ class Ending:
                     above.events.append((pid, post, NO_VALUE))
         again = self._starter.start(running.kind, running.key, running.cwd, running.argv, running.environment, above)
         again.reason = Reason("LookedTooSoon", paths[made])
-        again.keeps, again.watched, again.recipe = running.keeps, running.watched, running.recipe
+        again.keeps, again.watched, again.line = running.keeps, running.watched, running.line
         again.retried = True
         return again
 

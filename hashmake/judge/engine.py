@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from hashmake.judge.ahead import Ahead
 from hashmake.judge.believed import Believed
+from hashmake.judge.courses import Courses
 from hashmake.judge.ending import Ending
 from hashmake.judge.environments import Environments
 from hashmake.judge.evaluation import Evaluation
@@ -50,6 +51,7 @@ class Engine:
     forced     -B: nothing is current
     again      keys of steps that are not current, whatever their records say
     prints     this goal makes no files: steps that make none run for what they print
+    failed     results of steps that failed in this build already, and have printed what they have to say
     altered    products that somebody changed by hand
     mine       paths that are a person's: a step that makes nothing else is not run
     """
@@ -64,14 +66,17 @@ class Engine:
         on_step: Callable[[Running], None],
         store: Store | None = None,
         roots: Roots | None = None,
+        sealed: "Callable[[bytes], bytes] | None" = None,
     ) -> None:
         """`own_directory`: where the state is; `library`: the interposer, as LD_PRELOAD names it.
 
         roots  of the tree, for which other trees may have run the same steps; None: nobody asks them
+        sealed  what shows that this user's hashmake has heard make say a text; None: nobody could tell
         """
         self.evaluation = evaluation
         self.forced = False
         self.again: frozenset[bytes] = frozenset()
+        self.failed: set[ResultId] = set()
         self.prints = False
         self.altered: set[PathId] = set()
         self.mine: frozenset[PathId] = frozenset()
@@ -88,6 +93,7 @@ class Engine:
         self.sharing = Sharing(evaluation, store, roots, self.environments.of)
         self.ahead = Ahead(evaluation, self._believed, self.starter, self.restoring)
         self.unsaved = Unsaved(evaluation)
+        self.courses = Courses(evaluation, sealed)
         self.ending = Ending(
             evaluation,
             self.intake,
@@ -98,6 +104,7 @@ class Engine:
             open_trace,
             self.restoring,
             self.sharing,
+            self.courses,
         )
 
     def ask(
@@ -110,7 +117,7 @@ class Engine:
         if line is None:
             return answer
         if isinstance(answer, Running):
-            answer.recipe = line.recipe
+            answer.line = line
         else:
             self.evaluation.line_made(line.recipe, answer.result if isinstance(answer, Restored) else answer)
         return answer
@@ -173,6 +180,10 @@ class Engine:
     def _believe(self, candidate: Result, latest: Result | None, asked: _Asked) -> Result | Restored | Reason:
         """A record that fits: its step is current, or restored; else why it has to run."""
         line, captured = asked.line, asked.captured
+        if candidate.id in self.failed and self.judging.would_do_the_same(candidate, asked.environment, asked.cwd):
+            self.failed.discard(candidate.id)
+            self._skip(candidate, asked)
+            return candidate
         stale = self.judging.judge(candidate, asked.environment, asked.cwd) or self._prints(candidate, captured, line)
         if stale is not None:
             if not self._restore(candidate, latest, stale, asked):
@@ -180,7 +191,7 @@ class Engine:
             self._believed.add(candidate, asked.argv, asked.environment)
             return Restored(candidate, self._recipes.runs(line) if line is not None else [])
         self._believed.add(candidate, asked.argv, asked.environment)
-        self._skip(candidate, asked.environment, asked.above)
+        self._skip(candidate, asked)
         if line is not None and not captured:
             self._recipes.skipped(line, candidate, asked.environment)
         return candidate
@@ -251,7 +262,7 @@ class Engine:
         read = {f for f in tables.facts_on.get(pid, ()) if tables.fact_kind[f] == READ}
         return any(r.account.make and not read.isdisjoint(r.account.facts) for r in self.evaluation.running.values())
 
-    def _skip(self, result: Result, environment: Environment, above: Running | None) -> None:
+    def _skip(self, result: Result, asked: _Asked) -> None:
         tree = self.evaluation.tree
         writes = []
         for pid, pre, post in result.outputs():
@@ -264,14 +275,14 @@ class Engine:
             tree.put(pid, found, post, False)
             # For other goals: made just now, as a clean build of this goal would have; in the order of this build.
             self.evaluation.recording.product(self.evaluation.goal, pid, found, post, tree.seq)
-        self._told(result, writes, environment, above)
+        self._told(result, writes, asked)
         self.ending.log.counts.skipped += result.steps
 
-    def _told(self, result: Result, writes: list[Write], environment: Environment, above: Running | None) -> None:
+    def _told(self, result: Result, writes: list[Write], asked: _Asked) -> None:
         """The step above has a step below it that did not run."""
-        if above is not None:
-            above.account.facts.update(self.environments.passed(result, environment))
-            above.events.append(Below(result, writes))
+        if asked.above is not None:
+            asked.above.account.facts.update(self.environments.passed(result, asked.environment))
+            asked.above.events.append(Below(result, writes, (asked.argv, asked.environment, asked.line)))
 
     def _restore(self, candidate: Result, latest: Result | None, stale: Reason, asked: _Asked) -> bool:
         """Put what the step once left where it was, if that is all that is missing; whether it could be done."""
@@ -283,7 +294,7 @@ class Engine:
         writes = self.restoring.place(candidate, fetched)
         if writes is None:
             return False
-        self._told(candidate, writes, asked.environment, asked.above)
+        self._told(candidate, writes, asked)
         self.ending.log.counts.restored += 1
         return True
 

@@ -33,6 +33,11 @@ class Judge:
         reason = reason or judge_inputs(candidate, self._evaluation.tree)
         return reason or judge_outputs(candidate, self._evaluation.tree, self.reaches)
 
+    def would_do_the_same(self, candidate: Result, environment: Environment, cwd: bytes) -> bool:
+        """Whether a step would do what it did, be it to fail."""
+        reason = self._environments.judge(candidate, environment, cwd)
+        return (reason or judge_inputs(candidate, self._evaluation.tree)) is None
+
     def differences(self, candidate: Result, environment: Environment, cwd: bytes) -> Iterator[Reason]:
         """All that speaks against it, not only what comes first: what it would take to have this result again."""
         first = judge_kind(candidate) or self._judge_seeds(candidate)

@@ -47,11 +47,15 @@ class Ran:
 
 
 class Log:
-    """Counts all steps, has a line for each that ran."""
+    """Counts all steps, has a line for each that ran.
+
+    mode  "make", or "replay" where make was not started
+    """
 
     def __init__(self, recording: Recording, goal: Goal) -> None:
         self._goal = goal
         self.counts = Counts()
+        self.mode = "make"
         self.ran: list[Ran] = []
         self._recording = recording
 

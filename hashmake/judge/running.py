@@ -22,13 +22,18 @@ class Below:
 
     writes  what it found and left; for a skipped step what it finds may not be what it found when it ran (a path that
             another goal has made since)
+    asked   as make asked for it: the words, the environment, where the line stands
     """
 
-    __slots__ = ("result", "writes")
+    __slots__ = ("asked", "result", "writes")
 
-    def __init__(self, result: Result, writes: list[Write]) -> None:
+    def __init__(self, result: Result, writes: list[Write], asked: "Asked | None" = None) -> None:
         self.result = result
         self.writes = writes
+        self.asked = asked
+
+
+Asked = tuple[list[bytes], Environment, "Line | None"]
 
 
 # What happened in a composite, in order: a step below, or the composite itself wrote a path.
@@ -68,7 +73,7 @@ class Running:
     """See the module's text.
 
     number  of this build's steps, as in HASHMAKE_STEP
-    recipe  of which it is a line, as Line has it; None: that is not known
+    line    of a recipe; None: that is not known
     reason  why it runs
     captured  what makes in it print to something else than this build does: somebody will read that (model/printed.py)
     keeps   what it prints and has to be kept: make prints to such a place
@@ -96,12 +101,12 @@ class Running:
         "keeps",
         "key",
         "kind",
+        "line",
         "makes",
         "number",
         "parent",
         "peak_kb",
         "reason",
-        "recipe",
         "retried",
         "started",
         "summary",
@@ -133,7 +138,7 @@ class Running:
         self.account = account
         self.trace = trace
         self.reason: Reason | None = None
-        self.recipe: tuple[int, int] | None = None
+        self.line: Line | None = None
         self.events: list[Event] = []
         self.captured = self.keeps = 0
         self.times = self.retried = self.watched = False

@@ -43,6 +43,20 @@ def by_name(words: list[str]) -> list[str]:
     return sorted(words, key=name_of)
 
 
+def without_jobs(words: list[str]) -> list[str]:
+    """The words but for -j and its like: how many steps run at a time."""
+    kept: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word in ("-j", "--jobs"):
+            if rest and rest[0].isdecimal():
+                rest.pop(0)
+        elif not (word.startswith("-j") and word[2:].isdecimal()) and not word.startswith("--jobs="):
+            kept.append(word)
+    return kept
+
+
 def _whole(name: str) -> str:
     """The long option that a word stands for: any beginning of a name will do that is no other's (getopt_long)."""
     if name in _LONG_OPTIONS:
@@ -77,6 +91,7 @@ class MakeArguments:
     new_files    arguments of -W: what reads them is not current; old_files: of -o
     terse        -s or --no-print-directory, as scripts call it that read what make prints
     keep_going   -k or -i
+    jobs         of -j, 0 where it sets no limit; `in_turn`: -O, -l: what is printed or started waits for something
     """
 
     def __init__(self, words: list[str], makeflags: str = "") -> None:
@@ -87,7 +102,8 @@ class MakeArguments:
         self.makefiles: list[str] = []
         self.meaning: list[str] = []
         self.always_make = self.no_build = self.evaluate = self.silent = self.keep_going = False
-        self.question = self.dry_run = self.terse = False
+        self.question = self.dry_run = self.terse = self.in_turn = False
+        self.jobs = 1
         self.new_files: list[str] = []
         self.old_files: list[str] = []
         self._words = words
@@ -122,7 +138,10 @@ class MakeArguments:
         if name in _LONG_TAKES_WORD and not equals:
             value = rest.pop(0) if rest else ""
         if name in ("jobs", "load-average", "max-load") and not equals and rest and rest[0][:1].isdigit():
-            rest.pop(0)
+            value = rest.pop(0)
+        if name == "jobs":
+            self._take_jobs(value)
+        self.in_turn |= name in ("load-average", "max-load", "output-sync")
         if name == "directory":
             self.directories.append(value)
         elif name in ("file", "makefile"):
@@ -150,11 +169,14 @@ class MakeArguments:
                 value, letters = letters or (rest.pop(0) if rest else ""), ""
             elif letter in _OPTIONAL_ATTACHED:
                 if letter in "jl" and not letters and rest and rest[0][:1].isdigit():
-                    rest.pop(0)
-                if letter in "jl":
-                    letters = letters.lstrip("0123456789.")
+                    value = rest.pop(0)
+                elif letter in "jl":
+                    value, letters = letters, letters.lstrip("0123456789.")
+                    value = value[: len(value) - len(letters)]
                 else:
                     value, letters = letters, ""
+                if letter == "j":
+                    self._take_jobs(value)
             self._one(letter, value)
 
     def _one(self, letter: str, value: str) -> None:
@@ -166,6 +188,7 @@ class MakeArguments:
             (self.new_files if letter == "W" else self.old_files).append(value)
         elif letter not in _QUIET and letter != "B":
             self.meaning.append(f"-{letter}{value}")
+        self.in_turn |= letter in "lO"
         self.always_make |= letter == "B"
         self.no_build |= letter in _NO_BUILD
         self.question |= letter == "q"
@@ -174,6 +197,9 @@ class MakeArguments:
         self.silent |= letter == "s"
         self.terse |= letter == "s"
         self.keep_going |= letter in "ki"
+
+    def _take_jobs(self, value: str) -> None:
+        self.jobs = int(value) if value.isdecimal() else 0
 
     def without_always_make(self) -> list[str]:
         """The words as given, but for -B."""

@@ -6,6 +6,7 @@ Lives in memory; state/archive.py loads it and saves what is new. Knows no files
 from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
+from hashmake.model.course import Course
 from hashmake.model.goal import Goal
 from hashmake.model.kinds import READ
 from hashmake.model.result import COMPOSITE, FAILED, UNSEEN, Result, ResultId
@@ -66,6 +67,8 @@ class Recording:
         self._keys: dict[bytes, list[ResultId]] = {}
         self.seeds: dict[bytes, Seed] = {}
         self.new_findings: list[tuple[bytes, bytes]] = []
+        self.new_courses: dict[ResultId, Course | None] = {}
+        self.load_course: Callable[[ResultId], Course | None] = lambda _rid: None
         self._findings: dict[bytes, frozenset[bytes]] = {}
         self.load_finding: Callable[[bytes], frozenset[bytes] | None] = lambda _key: None
         self.load_findings: Callable[[bytes], Iterable[tuple[bytes, frozenset[bytes]]]] = lambda _letter: ()
@@ -118,6 +121,18 @@ class Recording:
         if not result.flags & (COMPOSITE | FAILED):
             self._learn_versions(result)
         return result
+
+    def learn_course(self, rid: ResultId, course: Course) -> None:
+        """How make went through a composite the last time that it did."""
+        self.new_courses[rid] = course
+
+    def no_course(self, rid: ResultId) -> None:
+        """That is not known any more."""
+        self.new_courses[rid] = None
+
+    def course(self, rid: ResultId) -> Course | None:
+        """The course of a composite; None: it is not known."""
+        return self.new_courses[rid] if rid in self.new_courses else self.load_course(rid)
 
     def prefer(self, result: Result) -> None:
         """A known result is the latest again."""
@@ -284,6 +299,7 @@ class Recording:
         self.changed_keys.clear()
         self.new_products.clear()
         self.new_findings.clear()
+        self.new_courses.clear()
         del self.new_links[:]
 
 

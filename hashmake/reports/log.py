@@ -20,7 +20,7 @@ def as_json(build: int, words: list[str], code: int, engine: Engine, began: floa
         "argv": words,
         "exit_code": code,
         "wall_s": round(time.monotonic() - began, 3),
-        "mode": "make",
+        "mode": engine.ending.log.mode,
         "steps": {"run": counts.run, "skipped": counts.current, "restored": counts.restored, "failed": counts.failed},
         "evaluated": counts.evaluated,
     }

@@ -19,6 +19,7 @@ class Make:
     def __init__(self, run_dir: str, library: str) -> None:
         """`library`: the interposer."""
         self.signals = 0
+        self._passed = False
         self._run_dir = run_dir
         self._library = library
         self._pids: list[int] = []
@@ -68,6 +69,12 @@ class Make:
             wake_by(-1)
             os.close(reader)
             os.close(writer)
+
+    def pass_on(self, to: Callable[[int], None]) -> None:
+        """The signal that came, once, to steps that no make is above of."""
+        if self.signals and not self._passed and (self.signals != signal.SIGINT or not _from_terminal()):
+            to(self.signals)
+        self._passed = True
 
     def _signalled(self, number: int) -> None:
         """The terminal signals make too; a signal sent to us alone is handed on."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.running import Running
@@ -10,9 +11,12 @@ from hashmake.model.result import SHELL
 from hashmake.run.limits import Descriptors
 from hashmake.run.loop import Loop
 
+if TYPE_CHECKING:
+    from hashmake.run.jobserver import Jobserver
+
 
 class Reruns:
-    """See the module's text."""
+    """See the module's text. jobserver: for makes among them, where no make is above them."""
 
     def __init__(
         self, evaluation: Evaluation, loop: Loop, run_dir: str, library: str, descriptors: Descriptors
@@ -24,9 +28,10 @@ class Reruns:
         self._library = library
         self._descriptors = descriptors
         self._started: dict[int, tuple[Running, subprocess.Popen[bytes]]] = {}
+        self.jobserver: Jobserver | None = None
 
-    def start(self, running: Running, then: Callable[[], None]) -> None:
-        """Start it; `then` when it has ended, well or not."""
+    def start(self, running: Running, then: Callable[[], None], stdin: int | None = subprocess.DEVNULL) -> None:
+        """Start it; `then` when it has ended, well or not. `stdin`: as Popen has it."""
         running.then = then
         env = dict(s.partition(b"=")[::2] for s in running.environment.block.split(b"\0") if s)
         preload = env.get(b"LD_PRELOAD", b"")
@@ -34,6 +39,7 @@ class Reruns:
         env[b"HASHMAKE_RUN"] = os.fsencode(self._run_dir)
         env[b"HASHMAKE_STEP"] = b"%d" % running.number
         env[b"HASHMAKE_RERUN"] = b"%d" % running.number
+        inherited = self.jobserver.lend(env) if self.jobserver is not None else ()
         launcher = os.fsencode(os.path.join(os.path.dirname(self._library), "hmstep"))
         echo = [b"T", running.echo] if running.echo else [b"-"]
         arguments = [launcher, running.kind + echo[0], *echo[1:], *running.argv]
@@ -43,8 +49,9 @@ class Reruns:
                 arguments,
                 env=env,
                 cwd=running.cwd,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=out,
+                pass_fds=inherited,
                 preexec_fn=self._descriptors.lower_again,  # noqa: PLW1509
             )
         except OSError:
@@ -53,6 +60,12 @@ class Reruns:
             then()
             return
         self._started[running.number] = (running, process)
+
+    def pass_on(self, number: int) -> None:
+        """A signal, to all of them."""
+        for _running, process in self._started.values():
+            if process.poll() is None:
+                process.send_signal(number)
 
     def asked_for(self, block: bytes) -> Running | None:
         """The step that a launcher with this environment was started for by us; None: make started it."""

@@ -6,18 +6,22 @@ version lies on the disk, ask for a moment and wait (HM_M_MAKE, HM_M_WANT).
 
 import os
 import stat
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from hashmake.errors import NotUnderstood
 from hashmake.judge.engine import Engine
+from hashmake.judge.replay import Replay
 from hashmake.judge.running import Line, Restored, Running
+from hashmake.model.course import Course
 from hashmake.model.printed import ERR, ONE, OUT, Printed
 from hashmake.model.result import RECIPE, Result
 from hashmake.model.tables import NO_VALUE, PathId
 from hashmake.run import protocol, trace
 from hashmake.run.due import Due
+from hashmake.run.jobserver import Jobserver
 from hashmake.run.limits import Descriptors
 from hashmake.run.loop import Connection, Loop
 from hashmake.run.make import Make
@@ -26,6 +30,7 @@ from hashmake.run.severed import Severed
 
 _COMMIT_EVERY_S = 0.5  # at least; and what a commit takes is only a small share of the build:
 _COMMIT_SHARE = 40
+_NO_LIMIT = 1 << 16  # of jobs
 _IDLE_S = 1.0  # how long a make may take to ask for its next step
 
 
@@ -89,6 +94,25 @@ class Supervisor:
                 self.serve(0.5)
         return code if code >= 0 else 128 - code
 
+    def replay(self, record: Result, course: Course, root: Running, jobs: int) -> None:
+        """Go through a goal's steps without make. Raises LeftToMake."""
+        jobserver = self._reruns.jobserver = Jobserver(jobs)
+        replay = Replay(
+            self._engine,
+            jobs or _NO_LIMIT,
+            lambda running, then: self._reruns.start(running, then, None if jobs == 1 else subprocess.DEVNULL),
+            lambda: self.serve(0.5),
+            _show,
+            lambda: bool(self.signals),
+        )
+        with self._make.watched(self._loop.wake_by):
+            self._descriptors.raise_limit()
+            try:
+                replay.goal(root, record, course)
+            finally:
+                self._reruns.jobserver = None
+                jobserver.close()
+
     def bring_back_all(self) -> None:
         """At the end of a build: every product must be, on the disk too, the version that this build made of it.
 
@@ -105,6 +129,8 @@ class Supervisor:
         # Taken before the messages are read: where none is left, all that they had to say is there.
         left = self._severed.look()
         self._loop.turn(self._patience(timeout_s))
+        if self.signals and self._reruns.jobserver is not None:
+            self._make.pass_on(self._reruns.pass_on)
         self._reruns.end()
         for running in self._severed.ended(left):
             self._over(running)
@@ -138,6 +164,8 @@ class Supervisor:
             running.trace.lost = b"its launcher was killed"
             self._engine.ending.done(running, 137, 0)
             self._dirty = True
+            if running.then is not None:
+                running.then()
 
     def _hung_up(self, connection: Connection) -> None:
         running = connection.running
@@ -264,6 +292,14 @@ class Supervisor:
                 self._start(ended.connection, again)
             elif not gone:
                 self._over_well(ended)
+
+
+def _show(out: bytes, err: bytes) -> None:
+    """Print what no launcher is there to print."""
+    for fd, text in ((1, out), (2, err)):
+        written = 0
+        while written < len(text):
+            written += os.write(fd, text[written:])
 
 
 def _all_of(result: Result) -> bytes:

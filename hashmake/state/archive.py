@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterator
 
 from hashmake.errors import Damaged
+from hashmake.model.course import Course
 from hashmake.model.goal import Goal
 from hashmake.model.names import unpack
 from hashmake.model.packing import U32, pack_list, unpack_list
@@ -32,6 +33,7 @@ class Archive:
         except (struct.error, IndexError, ValueError, zlib.error) as error:
             raise Damaged(f"unreadable record: {error}") from error
         recording.load_result = self._load_result
+        recording.load_course = self._load_course
         recording.load_key = self._load_key
         recording.load_finding = self._load_finding
         recording.load_findings = self._load_findings
@@ -114,6 +116,13 @@ class Archive:
         except (struct.error, ValueError) as error:
             raise Damaged(f"unreadable result: {error}") from error
 
+    def _load_course(self, rid: ResultId) -> Course | None:
+        data = self._db.get(b"y" + BE.pack(rid))
+        try:
+            return Course.unpack(data) if data else None
+        except (struct.error, ValueError) as error:
+            raise Damaged(f"unreadable course: {error}") from error
+
     def _load_key(self, key: bytes) -> list[ResultId]:
         data = self._db.get(b"k" + key)
         ids = array("I")
@@ -192,6 +201,8 @@ def _new_results(recording: Recording, chunk: bytes) -> dict[bytes, bytes]:
     items = {b"r" + BE.pack(result.id): result.pack() for result in recording.new_results}
     for key in recording.changed_keys:
         items[b"k" + key] = array("I", recording.ids_for(key)).tobytes()
+    for rid, course in recording.new_courses.items():
+        items[b"y" + BE.pack(rid)] = course.pack() if course is not None else b""
     for key, data in recording.new_findings:
         items[b"T" + key] = data
     if recording.new_links:

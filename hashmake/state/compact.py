@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Iterable
 
 from hashmake.errors import Damaged, StateUnusable
+from hashmake.model.course import Course
 from hashmake.model.envfacts import renumbered
 from hashmake.model.goal import Goal
 from hashmake.model.recording import Recording
@@ -217,16 +218,31 @@ class _Copy:
         new.wall_us, new.build, new.why = old.wall_us, old.build, old.why
         new.stdout, new.stderr, new.kept = old.stdout, old.stderr, old.kept
         new.env = self._environment(old.env)
-        new.full_env = self.new.env_blocks.number(self._old.env_blocks.all[old.full_env])
+        new.full_env = self._block(old.full_env)
         new.facts = array("I", sorted(map(self._fact, old.facts)))
         for pid, pre, post in old.outputs():
             new.outs.extend((self._path(pid), self._value(pre), self._value(post)))
         new.kids, new.modes = old.kids, old.modes
         self.new.new_results.append(new)
+        course = self._old.course(old.id) if old.flags & COMPOSITE else None
+        if course is not None:
+            self.new.learn_course(old.id, self._course(course))
         if not new.flags & (COMPOSITE | FAILED):
             for row in new.outputs():
                 self.new.add_link(*row, new.id)
                 self.new.new_links.extend((*row, new.id))
+
+    def _course(self, old: Course) -> Course:
+        new = Course(self._block(old.block))
+        for facts, olds in ((new.facts, old.facts), (new.looks, old.looks), (new.decides, old.decides)):
+            facts.extend(sorted(map(self._fact, olds)))
+        new.reread.extend(map(self._path, old.reread))
+        new.names, new.words, new.goal = old.names, old.words, old.goal
+        new.calls = [call._replace(block=self._block(call.block)) for call in old.calls]
+        return new
+
+    def _block(self, number: int) -> int:
+        return self.new.env_blocks.number(self._old.env_blocks.all[number])
 
     def _goal(self, old: Goal, kept: Iterable[ResultId]) -> None:
         goal = self.new.goal(old.key)

@@ -1,6 +1,6 @@
 """What is in the database: docs/database.md is generated from this text."""
 
-VERSION = 7
+VERSION = 8
 
 SCHEMA = """\
 One LMDB environment per output directory, `.hashmake/db/`. Keys are a table letter followed by what is said below.
@@ -18,6 +18,7 @@ little-endian u32 unless said otherwise; "list" is a count, that many lengths, t
 | `e` chunk, `b` chunk | sets of environment facts (list); environment blocks (list, compressed) |
 | `l` chunk | (path, version before, version after, result) of each output of each plain step; 0: of a composite |
 | `r` number (u32 BE) | one result, see model/result.py (Result.pack) |
+| `y` number (u32 BE) | how make last went through that composite, see model/course.py (Course.pack); empty: not known |
 | `k` key (16 bytes) | numbers of the results of that step, newest last |
 | `x` goal (16), chunk | paths that builds of this goal wrote, added by one save |
 | `g` goal (16) | roots (input digest, result number); products (path, before, after); began (path, version, moment) |

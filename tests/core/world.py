@@ -21,23 +21,23 @@ from hashmake.build.finish import Saving
 from hashmake.build.prepare import Preparation
 from hashmake.judge.engine import Engine
 from hashmake.judge.evaluation import Evaluation
-from hashmake.judge.running import Restored
+from hashmake.judge.replay import LeftToMake, Replay
+from hashmake.judge.running import Restored, Running
 from hashmake.judge.tree import Tree
 from hashmake.model import digest, letters
+from hashmake.model.course import Course
 from hashmake.model.identity import key_of
 from hashmake.model.kinds import READ
 from hashmake.model.plugin import AnyProject
 from hashmake.model.printed import ERR, OUT, Printed
 from hashmake.model.recording import Recording
-from hashmake.model.result import COMPOSITE, RECIPE, ROOT, Result
+from hashmake.model.result import COMPOSITE, RECIPE, ROOT, Result, ResultId
 from hashmake.model.roots import Roots
 from hashmake.model.tables import NO_VALUE, PathId, ValueId
 from hashmake.run.view import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from hashmake.judge.running import Running
 
 CWD = b"/w"
 OWN = b"/w/.hashmake"
@@ -52,8 +52,11 @@ class World:
     ran, why   of the last build: names of steps that ran, and for what reason each did
     during     name of a step -> what happens while it runs; `after`: when it has just ended
     settings   what each engine is given before make starts
+    replay     whether builds do without make where they can; replayed: whether the last one did
     code       make's status in the last build; restarts: how often it was evaluated once more
     """
+
+    replay = True
 
     def __init__(self, makefile: str, checked: bool = True, store: bool = False, **sources: str) -> None:
         self.files = Files()
@@ -71,6 +74,11 @@ class World:
         self.answers: dict[str, bytes] = {}
         self.orphans: list[str] = []
         self.code = self.restarts = 0
+        self.replayed = False
+        self._courses: dict[ResultId, Course] = {}
+        self.recording.load_course = self._courses.get
+        self._failed: set[ResultId] = set()
+        self._replaying = False
         self.files.mkdir(b"/bin")
         for program in ("make", "sh"):
             self.files.write(b"/bin/" + program.encode(), program, executable=True)
@@ -124,7 +132,15 @@ class World:
     def build(self, steps: str = "", goal: str = "all") -> str:
         """Build; which steps ran. `steps`: make asks for these only; `goal`: what it is called."""
         self.restarts = -1
+        self.replayed = False
+        self._failed = set()
         self.ran, self.restored, self.why = [], [], {}
+        if self.replay and not steps and self.goal_is_known(goal) and self._evaluate([], goal, False, replay=True):
+            pass  # make goes on
+        elif self.replayed:
+            if self.checked:
+                self._compare_with_a_clean_build(steps, goal)
+            return " ".join(self.ran)
         while self.restarts < _RESTARTS:
             self.restarts += 1
             if not self._evaluate(steps.split(), goal, self.restarts == _RESTARTS):
@@ -146,7 +162,12 @@ class World:
         different = {path: (here.get(path), node) for path, node in there.items() if here.get(path) != node}
         assert not different, "not what a clean build makes"
 
-    def _evaluate(self, steps: list[str], goal: str, forced: bool) -> bool:
+    def goal_is_known(self, goal: str) -> bool:
+        """Whether there is something to replay."""
+        rid = self.recording.goal(digest.of_bytes(goal.encode())).root_for(b"inputs")
+        return rid is not None and rid in self._courses
+
+    def _evaluate(self, steps: list[str], goal: str, forced: bool, replay: bool = False) -> bool:
         """One evaluation by make; whether there has to be another one."""
         recording = self.recording
         recording.build += 1
@@ -157,7 +178,9 @@ class World:
         preparation = self._prepare(tree)
         evaluation = Evaluation(recording, self.goal, tree, disk, AnyProject(), _PLACES)
         self.traces: dict[int, list[bytes]] = {}
-        self.engine = Engine(evaluation, self._trace, OWN, [], b"", self._started, self.store, Roots(CWD, CWD))
+        self.engine = Engine(
+            evaluation, self._trace, OWN, [], b"", self._started, self.store, Roots(CWD, CWD), digest.of_bytes
+        )
         self.engine.altered = set(preparation.altered)
         self.engine.forced = forced
         self.settings(self.engine)
@@ -165,7 +188,16 @@ class World:
         self._waiting: list[tuple[Step, Running, list[PathId]]] = []
         environment = self.engine.environments.of(self._block())
         root = self.engine.starter.start(ROOT, b"root".ljust(16), CWD, [b"make"], environment, None)
-        self.code = self._make(root, [s for s in self.root.below if not steps or s.name in steps])
+        if replay:
+            self._replaying = True
+            try:
+                if not self._replay(root):
+                    return True
+            finally:
+                self._replaying = False
+        else:
+            self.engine.failed = self._failed
+            self.code = self._make(root, [s for s in self.root.below if not steps or s.name in steps])
         self._bring_back_all()
         result = self.engine.ending.done(root, self.code, 0)
         self.engine.unsaved.settle()
@@ -173,14 +205,76 @@ class World:
         recording.seq = tree.seq
         if not self.code and not evaluation.restart:
             self._complete(result, preparation)
-        recording.saved()
+        self._save()
         return evaluation.restart
+
+    def _save(self) -> None:
+        for rid, course in self.recording.new_courses.items():
+            if course is None:
+                self._courses.pop(rid, None)
+            else:
+                self._courses[rid] = Course.unpack(course.pack())
+        self.recording.saved()
+
+    def _replay(self, root: Running) -> bool:
+        """The build without make; whether it could be done."""
+        record = self.recording.result(self.goal.root_for(b"inputs") or ResultId(0))
+        assert record is not None
+        course = self._courses[record.id]
+        try:
+            if self.engine.environments.of(self.recording.env_blocks.all[course.block]).variables != self.env_now():
+                return False
+            self.engine.ask = self._note(self.engine.ask)  # type: ignore[method-assign]
+            replay = Replay(self.engine, 1, self._start, lambda: None, lambda _out, _err: None, lambda: False)
+            replay.goal(root, record, course)
+        except LeftToMake as left:
+            makes = {s.name for s in every(self.root) if s.make}
+            self.ran = [name for name in self.ran if name not in makes]  # make begins them once more
+            self._failed = left.failed
+            self.engine.unsaved.settle()
+            self.engine.sharing.tell()
+            self.recording.seq = self.tree.seq
+            self._save()
+            return False
+        self.code = 0
+        self.replayed = True
+        return True
+
+    def _note(self, ask: Callable[..., Result | Restored | Running]) -> Callable[..., Result | Restored | Running]:
+        """What a test wants to know of the answers."""
+
+        def noting(kind: bytes, parent: int, cwd: bytes, argv: list[bytes], *rest: Any) -> Result | Restored | Running:
+            answer = ask(kind, parent, cwd, argv, *rest)
+            name = self._steps[kind, *argv].name
+            if isinstance(answer, Running):
+                self._say_why(name, answer)
+            elif isinstance(answer, Restored):
+                self.restored.append(name)
+            else:
+                self.answers[name] = answer.stdout
+            return answer
+
+        return noting
+
+    def env_now(self) -> dict[bytes, bytes]:
+        """The variables as the engine knows them."""
+        return self.engine.environments.of(self._block()).variables
+
+    def _start(self, running: Running, then: Callable[[], None]) -> None:
+        step = self._step_of(running)
+        assert step is not None
+        running.then = then
+        self._run(step, running)
+        then()
 
     def _trace(self, number: int) -> MemoryTrace:
         return MemoryTrace(self.traces.setdefault(number, []))
 
     def _started(self, running: Running) -> None:
-        """The engine tells of each step that begins."""
+        """The engine tells of each step that begins: one that is gone through without make runs nowhere else."""
+        step = self._step_of(running)
+        if self._replaying and step is not None and step.make:
+            self.ran.append(step.name)
 
     def _block(self) -> bytes:
         return b"\0".join(f"{name}={value}".encode() for name, value in self.env.items())
@@ -265,7 +359,8 @@ class World:
 
     def _run(self, step: Step, running: Running) -> int:
         """Run a step to its end; its status, 0 for one that failed and may yet be run again."""
-        self.ran.append(step.name)
+        if not (self._replaying and step.make):
+            self.ran.append(step.name)
         if step.make:
             return self._end(step, running, self._make(running, step.below))
         process = Process(self, running)
@@ -286,12 +381,15 @@ class World:
         )
         result = self.engine.ending.done(running, code, 1, printed)
         self.answers[step.name] = result.stdout
-        reason = running.reason
-        assert reason is not None
-        self.why[step.name] = f"{reason.kind} {reason.what.decode().removeprefix('/w/')}".strip()
+        self._say_why(step.name, running)
         if not result.flags & COMPOSITE and step.name in self.after:
             self.after.pop(step.name)()
         return code
+
+    def _say_why(self, name: str, running: Running) -> None:
+        reason = running.reason
+        assert reason is not None
+        self.why[name] = f"{reason.kind} {reason.what.decode().removeprefix('/w/')}".strip()
 
     def _look_after_failed(self) -> None:
         """As the supervisor does: a step that looked too soon runs again when what it missed is there."""
