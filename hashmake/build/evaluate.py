@@ -157,8 +157,10 @@ class Session:
         except StateUnusable:
             directory.remove(run_dir)
             raise
-        left = self.left is not None and self.left.touched
-        wrong = left or tell_what_was_replaced(setting, preparation, engine.evaluation.tree, code)
+        if self.left is not None and self.left.touched:
+            wrong = saved  # else there is no way on: who knows what is torn
+        else:
+            wrong = tell_what_was_replaced(setting, preparation, engine.evaluation.tree, code)
         # After any other exception, and when the end could not be saved, the run directory stays: it tells the next
         # build what this one wrote.
         if saved:

@@ -9,6 +9,7 @@ from hashmake.judge.replay import LeftToMake
 from hashmake.judge.running import Running
 from hashmake.model.course import Course
 from hashmake.model.environment import Environment
+from hashmake.model.printed import ERR, OUT
 from hashmake.model.result import COMPOSITE, PLACED, ROOT, SAYS, Result
 from hashmake.run.supervisor import Supervisor
 
@@ -21,6 +22,8 @@ def known_course(setting: Setting, engine: Engine) -> tuple[Result, Course] | No
         return None
     if request.no_replay or request.texts or request.again or recording.seeds or engine.prints or engine.forced:
         return None
+    if engine.restoring.prints != OUT | ERR:
+        return None  # where printing fails, make fails
     rid = setting.goal.root_for(request.inputs)
     record = recording.result(rid) if rid is not None else None
     course = recording.course(record.id) if record is not None else None

@@ -72,7 +72,7 @@ class Setting:
             on_step,
             self.store,
             Roots(os.fsencode(request.where), os.fsencode(request.out), os.environb.get(b"PATH", b"")),
-            sealer(),
+            sealer((request.where, request.out)),
         )
         engine.courses.words = list(map(os.fsencode, without_jobs(request.words)))
         engine.forced = request.arguments.always_make

@@ -19,11 +19,16 @@ def said(kind: bytes, cwd: bytes, argv: list[bytes], block: bytes) -> bytes:
 
 
 class Courses:
-    """See the module's text. words: make's own, where the goal's course is kept."""
+    """See the module's text.
+
+    words       make's own, where the goal's course is kept
+    incomplete  make asked for a step of which nothing is recorded now: nothing is kept of this build
+    """
 
     def __init__(self, evaluation: Evaluation, sealed: Callable[[bytes], bytes] | None) -> None:
         """`sealed` None: nobody could tell later on whose words these were, and nothing is kept."""
         self.words: list[bytes] = []
+        self.incomplete = False
         self._evaluation = evaluation
         self.sealed = sealed
 
@@ -51,7 +56,7 @@ class Courses:
 
     def _can_be(self, running: Running, result: Result) -> bool:
         account = running.account
-        if running.kind not in (RECIPE, ROOT) or result.code or result.flags & ~(PLACED | SAYS) != COMPOSITE:
+        if self.incomplete or running.kind not in (RECIPE, ROOT) or result.code or result.flags & ~(PLACED | SAYS) != COMPOSITE:
             return False
         if account.outs or running.captured or account.unseen or _UNKNOWN in account.decides:
             return False

@@ -138,6 +138,7 @@ class Engine:
         for candidate in self.evaluation.recording.candidates(key):
             latest = latest or candidate
             if candidate.outs and self.mine.issuperset(candidate.outs[0::3]):
+                self.courses.incomplete = True
                 return candidate
             self._take_over(candidate)
             if forced:

@@ -34,9 +34,11 @@ class Judge:
         return reason or judge_outputs(candidate, self._evaluation.tree, self.reaches)
 
     def would_do_the_same(self, candidate: Result, environment: Environment, cwd: bytes) -> bool:
-        """Whether a step would do what it did, be it to fail."""
+        """Whether a step would do what it did, be it to fail, and what it left lies there."""
+        tree = self._evaluation.tree
         reason = self._environments.judge(candidate, environment, cwd)
-        return (reason or judge_inputs(candidate, self._evaluation.tree)) is None
+        same = (reason or judge_inputs(candidate, tree)) is None
+        return same and all(tree.on_disk(pid) == post for pid, _pre, post in candidate.outputs())
 
     def differences(self, candidate: Result, environment: Environment, cwd: bytes) -> Iterator[Reason]:
         """All that speaks against it, not only what comes first: what it would take to have this result again."""

@@ -14,13 +14,15 @@ from hashmake.state.directory import private
 _SIZE = 32
 
 
-def sealer() -> Callable[[bytes], bytes] | None:
-    """What gives a text its seal; None where there is no place for a secret."""
+def sealer(trees: tuple[str, ...]) -> Callable[[bytes], bytes] | None:
+    """What gives a text its seal; None where there is no place for a secret outside of these directories."""
     base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     if not os.path.isabs(base):
         return None
     directory = os.path.join(base, "hashmake")
     path = os.path.join(directory, "secret")
+    if any((os.path.realpath(directory) + "/").startswith(tree.rstrip("/") + "/") for tree in trees):
+        return None
     try:
         key = _read(path)
         if key is None:

@@ -90,6 +90,7 @@ class Inside:
 
     def _new_request(self, progress: Shown) -> Request:
         request = Request(self._request.words, self._request.state.path, drop_in=False)
+        request.no_replay = True
         request.no_store = True
         request.quiet = True
         request.progress = progress
