@@ -38,6 +38,7 @@ class Request:
     asked     digest of everything that may change the result and is neither file nor variable of the environment
     inputs    the same with the environment, as far as it counts
     again     keys of steps that run though they are current (`hashmake verify`)
+    renumber  what is recorded may get other numbers when the build has ended (state/compact.py)
     progress  who watches; None: whoever fits standard error
     """
 
@@ -68,6 +69,7 @@ class Request:
         self.began = time.monotonic()
         self.again: frozenset[bytes] = frozenset()
         self.progress: Progress | None = None
+        self.renumber = True
 
     def take_texts(self) -> None:
         """Read the makefiles that come through a descriptor: the same goal, whatever they say, but other inputs."""

@@ -78,7 +78,7 @@ def evaluate(request: Request, check: Check) -> int:
         ruined = str(damage)
         raise StateUnusable(f"{state.database}: {damage}") from damage
     finally:
-        close(opened, state, ruined, complete=code == 0)
+        close(opened, state, ruined, complete=code == 0 and request.renumber)
         if code != 0 and not opened.recording.products:
             state.unmake()
         state.release()
@@ -198,7 +198,7 @@ class Session:
         supervisor = Supervisor(engine, run_dir, library, lambda: self._saving.save(engine))
         try:
             with supervisor.heeding_signals():
-                if not (distrust or self._preparation.altered or self._again):
+                if not (distrust or preparation.altered or preparation.discarded or self._again):
                     done = self._without_make(engine, supervisor)
                 if self.left is not None and self.left.touched:
                     saved = self._saving.leave(engine)

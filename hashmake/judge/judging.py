@@ -34,11 +34,20 @@ class Judge:
         return reason or judge_outputs(candidate, self._evaluation.tree, self.reaches)
 
     def would_do_the_same(self, candidate: Result, environment: Environment, cwd: bytes) -> bool:
-        """Whether a step would do what it did, be it to fail, and what it left lies there."""
-        tree = self._evaluation.tree
-        reason = self._environments.judge(candidate, environment, cwd)
-        same = (reason or judge_inputs(candidate, tree)) is None
-        return same and all(tree.on_disk(pid) == post for pid, _pre, post in candidate.outputs())
+        """Whether a step would do what it did, be it to fail; then what it left lies there, and what it removed does not.
+
+        Its inputs are those that it began with: what other lines of its recipe made may have been made again since.
+        """
+        tree, disk = self._evaluation.tree, self._evaluation.disk
+        reason = self._environments.judge(candidate, environment, cwd) or judge_inputs(candidate, tree)
+        if reason is not None:
+            return False
+        for pid, _pre, post in candidate.outputs():
+            if post == NO_VALUE and tree.on_disk(pid) and disk.remove(tree.tables.paths[pid], self._evaluation.places):
+                tree.wrote(tree.tables.paths[pid])
+            if tree.on_disk(pid) != post:
+                return False
+        return True
 
     def differences(self, candidate: Result, environment: Environment, cwd: bytes) -> Iterator[Reason]:
         """All that speaks against it, not only what comes first: what it would take to have this result again."""

@@ -91,6 +91,7 @@ class Inside:
     def _new_request(self, progress: Shown) -> Request:
         request = Request(self._request.words, self._request.state.path, drop_in=False)
         request.no_replay = True
+        request.renumber = False  # what one build recorded is compared with what the next one does
         request.no_store = True
         request.quiet = True
         request.progress = progress
