@@ -33,39 +33,55 @@ extern struct make_file *lookup_file(const char *name) __attribute__((weak));
 
 static uint64_t began; /* the view's moment when this make came up */
 
-/* Files to look at, each once: a list, and an open-addressing table of what is in it. */
-static struct {
+/* Files, each once: a list, and an open-addressing table of what is in it. */
+static struct set {
     const struct make_file **list, **table;
     size_t count, room; /* the table has twice as many slots, a power of two */
-} files;
+} files, phony;
 
 void hm_rules_start(void) {
     if (hm.view) began = __atomic_load_n(&hm.view->seq, __ATOMIC_ACQUIRE);
 }
 
-static size_t slot_of(const struct make_file *file) {
-    size_t mask = 2 * files.room - 1, at = ((uintptr_t)file >> 4) * 0x9e3779b97f4a7c15u >> 20 & mask;
-    while (files.table[at] && files.table[at] != file) at = (at + 1) & mask;
+static size_t slot_of(const struct set *s, const struct make_file *file) {
+    size_t mask = 2 * s->room - 1, at = ((uintptr_t)file >> 4) * 0x9e3779b97f4a7c15u >> 20 & mask;
+    while (s->table[at] && s->table[at] != file) at = (at + 1) & mask;
     return at;
 }
 
-static bool grow(void) {
-    size_t room = files.room ? 2 * files.room : 1024;
-    const struct make_file **list = realloc(files.list, room * sizeof *list);
-    if (list) files.list = list;
-    free(files.table);
-    files.table = list ? calloc(2 * room, sizeof *files.table) : NULL;
-    if (!files.table) return false;
-    files.room = room;
-    for (size_t i = 0; i < files.count; i++) files.table[slot_of(files.list[i])] = files.list[i];
+static bool grow(struct set *s) {
+    size_t room = s->room ? 2 * s->room : 1024;
+    const struct make_file **list = realloc(s->list, room * sizeof *list);
+    if (list) s->list = list;
+    free(s->table);
+    s->table = list ? calloc(2 * room, sizeof *s->table) : NULL;
+    if (!s->table) return false;
+    s->room = room;
+    for (size_t i = 0; i < s->count; i++) s->table[slot_of(s, s->list[i])] = s->list[i];
     return true;
 }
 
-static bool add(const struct make_file *file) {
+static bool add(struct set *s, const struct make_file *file) {
     if (!file) return true;
-    if (files.count == files.room && !grow()) return false;
-    size_t at = slot_of(file);
-    if (!files.table[at]) files.table[at] = files.list[files.count++] = file;
+    if (s->count == s->room && !grow(s)) return false;
+    size_t at = slot_of(s, file);
+    if (!s->table[at]) s->table[at] = s->list[s->count++] = file;
+    return true;
+}
+
+static bool is_phony(const struct make_file *file) {
+    return file && phony.room && phony.table[slot_of(&phony, file)];
+}
+
+static bool add_phony(void) {
+    const struct make_file *at = lookup_file(".PHONY");
+    struct make_file file;
+    struct make_dep dep;
+    for (; at; at = file.previous) {
+        if (!hm_peek(at, &file, sizeof file)) return false;
+        for (const struct make_dep *d = file.deps; d; d = dep.next)
+            if (!hm_peek(d, &dep, sizeof dep) || !add(&phony, dep.file ? dep.file : lookup_file(dep.name))) return false;
+    }
     return true;
 }
 
@@ -83,10 +99,15 @@ static bool was_there(const char *name) {
 static bool look_at(const struct make_file *at) {
     struct make_file file;
     struct make_dep dep;
-    if (!hm_peek(at, &file, sizeof file) || !add(file.previous)) return false;
-    bool decided = file.deps && file.commands && was_there(file.name);
+    if (!hm_peek(at, &file, sizeof file) || !add(&files, file.previous)) return false;
+    bool always = is_phony(at); /* made whatever the times say, and so is what depends on such a target */
     for (const struct make_dep *d = file.deps; d; d = dep.next) {
-        if (!hm_peek(d, &dep, sizeof dep) || !add(dep.file)) return false;
+        if (!hm_peek(d, &dep, sizeof dep) || !add(&files, dep.file)) return false;
+        always |= is_phony(dep.file);
+    }
+    bool decided = file.deps && file.commands && !always && was_there(file.name);
+    for (const struct make_dep *d = decided ? file.deps : NULL; d; d = dep.next) {
+        if (!hm_peek(d, &dep, sizeof dep)) return false;
         struct make_file other;
         const char *name = dep.name;
         if (!name && dep.file) {
@@ -94,7 +115,7 @@ static bool look_at(const struct make_file *at) {
             name = other.name;
         }
         HM_OWN(struct hm_path, p);
-        if (decided && name && hm_resolve(&p, AT_FDCWD, name)) hm_emit(HM_DECIDES, &p);
+        if (name && hm_resolve(&p, AT_FDCWD, name)) hm_emit(HM_DECIDES, &p);
     }
     return true;
 }
@@ -104,7 +125,7 @@ static bool tell(char *targets) {
         next = name + strcspn(name, " ");
         if (*next) *next++ = 0;
         const struct make_file *file = *name ? lookup_file(name) : NULL;
-        if (*name && (!file || !add(file))) return false; /* a name with a space in it, say */
+        if (*name && (!file || !add(&files, file))) return false; /* a name with a space in it, say */
     }
     for (size_t i = 0; i < files.count; i++)
         if (!look_at(files.list[i])) return false;
@@ -116,5 +137,5 @@ void hm_rules_end(void) {
     bool known = version && (!strncmp(version, "4.3", 3) || !strncmp(version, "4.4", 3));
     char *empty = known && &build_target_list && &lookup_file ? calloc(1, 1) : NULL;
     char *targets = empty ? build_target_list(empty) : NULL;
-    if (!targets || !tell(targets)) hm_emit_text(HM_DECIDES, "?", 1);
+    if (!targets || !add_phony() || !tell(targets)) hm_emit_text(HM_DECIDES, "?", 1);
 }

@@ -124,7 +124,10 @@ def _looks(
     tree: Tree,
     disk: DiskLike,
 ) -> list[FactId]:
-    """What make looked at: existence; with its content where no step below reads it (design.md, rule 19)."""
+    """What make looked at: existence; with its content where no step below reads it (design.md, rule 19).
+
+    Comes back: the existence of all of it. Where that is known, contents that decided are, too (Course.decides).
+    """
     tables = tree.tables
     fact_path, fact_kind = tables.fact_path, tables.fact_kind
     read = {fact_path[f] for f in entry if fact_kind[f] in (READ, NAME)}
@@ -134,12 +137,11 @@ def _looks(
         if there is not None:
             kind = EXISTS if there[0] != NO_VALUE else ABSENT
             looks.append(tables.fact(kind, pid, tables.value(as_seen(EXISTS, tables.values[there[0]]))))
-        elif pid not in read:
-            looks.append(_looked_at(pid, account, tree, disk))
-        else:
-            looks.append(tree.fact_now(EXISTS, pid))
-            continue  # what is read is there
-        entry.add(looks[-1])
+            entry.add(looks[-1])
+            continue
+        looks.append(tree.fact_now(EXISTS, pid))
+        if pid not in read:
+            entry.add(_looked_at(pid, account, tree, disk))
     return looks
 
 

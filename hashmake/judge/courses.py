@@ -56,7 +56,12 @@ class Courses:
 
     def _can_be(self, running: Running, result: Result) -> bool:
         account = running.account
-        if self.incomplete or running.kind not in (RECIPE, ROOT) or result.code or result.flags & ~(PLACED | SAYS) != COMPOSITE:
+        if (
+            self.incomplete
+            or running.kind not in (RECIPE, ROOT)
+            or result.code
+            or result.flags & ~(PLACED | SAYS) != COMPOSITE
+        ):
             return False
         if account.outs or running.captured or account.unseen or _UNKNOWN in account.decides:
             return False

@@ -10,9 +10,10 @@ has run by then is current when it asks.
 from collections.abc import Callable
 from posixpath import dirname
 
+from hashmake.judge.account import Account
 from hashmake.judge.courses import said
 from hashmake.judge.engine import Engine
-from hashmake.judge.running import Line, Restored, Running
+from hashmake.judge.running import Below, Line, Restored, Running
 from hashmake.model.course import Call, Course
 from hashmake.model.kinds import ABSENT, EXISTS, LIST, NAME, NEVER, as_seen
 from hashmake.model.result import COMPOSITE, FAILED, RECIPE, SHELL, Result, ResultId
@@ -206,6 +207,10 @@ class Replay:
         for fid in facts:
             if kinds[fid] == NEVER or not tree.check(FactId(fid)):
                 raise LeftToMake(b"make looked at " + tables.paths[paths[fid]])
+        for call in course.calls:
+            old = self._recording.result(call.result)
+            if old is not None and old.kind == SHELL and outs.isdisjoint(paths[f] for f in old.facts):
+                self._must_answer(old, self._recording.env_blocks.all[call.block])
 
     def _end(self, course: Course) -> None:
         """Whether make would have seen the same of what the steps made. Raises LeftToMake."""
@@ -247,8 +252,8 @@ class Replay:
         cwd = self._tree.tables.paths[old.cwd]
         argv = call.argv or old.argv
         block = self._recording.env_blocks.all[call.block]
-        if old.kind == SHELL and engine.judging.judge(old, engine.environments.of(block), cwd) is not None:
-            raise LeftToMake(b"make has to be given the output of a command")
+        if old.kind == SHELL:
+            self._must_answer(old, block)
         self._touched = True
         line = Line((above.number, call.recipe), call.later, call.echo) if call.recipe else None
         answer = engine.ask(old.kind, above.number, cwd, argv, block, line)
@@ -264,6 +269,12 @@ class Replay:
         else:
             self._compare(old, answer)
 
+    def _must_answer(self, old: Result, block: bytes) -> None:
+        """What make was given of a command must be what it would be given now."""
+        environment = self._engine.environments.of(block)
+        if self._engine.judging.judge(old, environment, self._tree.tables.paths[old.cwd]) is not None:
+            raise LeftToMake(b"make has to be given the output of a command")
+
     def _run(self, running: Running, call: Call, old: Result, block: bytes) -> None:
         cwd = self._tree.tables.paths[old.cwd]
         sealed = self._engine.courses.sealed
@@ -272,8 +283,7 @@ class Replay:
             raise LeftToMake(b"a step that make was not heard to ask for")
         self._one_by_one(running.first)
         course = self._recording.course(old.id) if old.flags & COMPOSITE else None
-        if course is not None and course.block == call.block:
-            self._go(running, old, course)
+        if course is not None and course.block == call.block and self._went(running, old, course):
             self._compare(old, self._engine.ending.done(running, 0, 0))
             return
         if old.flags & COMPOSITE:
@@ -284,6 +294,33 @@ class Replay:
         self._start(running, lambda: self._ended(running, parent, at_work))
         if old.flags & COMPOSITE:
             self._finish()
+
+    def _went(self, running: Running, old: Result, course: Course) -> bool:
+        """Go through a make below. False: what is left of it is left to that make, and to no other."""
+        try:
+            self._go(running, old, course)
+        except LeftToMake:
+            self._finish()
+            if self._why is not None or self._stopped() or not self._undo(running):
+                raise
+            running.trace = self._engine.starter.trace_of(running)
+            account = running.account
+            running.account = Account(account.since, account.started_ns)
+            running.events.clear()
+            return False
+        return True
+
+    def _undo(self, running: Running) -> bool:
+        """Make begins in a tree without what its steps have made so far; False where that can't be had any more."""
+        made: dict[PathId, ValueId] = {}
+        for event in running.events:
+            for pid, found, _left in event.writes if isinstance(event, Below) else ():
+                made.setdefault(pid, found)
+        if any(found != NO_VALUE for found in made.values()):
+            return False
+        for pid in made:
+            self._tree.unmake(pid)
+        return True
 
     def _one_by_one(self, lines: list[Running]) -> None:
         """Lines that only print, in their order, before anything else."""

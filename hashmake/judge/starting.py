@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hashmake.judge.account import Account
 from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.running import Running
-from hashmake.judge.world import OpenTrace
+from hashmake.judge.world import OpenTrace, Trace
 from hashmake.model.environment import Environment
 from hashmake.model.result import RECIPE, Result
 
@@ -18,6 +18,10 @@ class Starter:
         self._open_trace = open_trace
         self._on_step = on_step
         self._number = 0
+
+    def trace_of(self, running: Running) -> Trace:
+        """The trace that the processes of a step will write."""
+        return self._open_trace(running.number)
 
     def start(
         self,
@@ -32,9 +36,8 @@ class Starter:
         """A new running step; `latest`: what is known of its last run."""
         self._number += 1
         account = Account(self._evaluation.tree.seq, self._evaluation.disk.now_ns())
-        running = Running(
-            self._number, key, kind, cwd, argv, environment, above, account, self._open_trace(self._number)
-        )
+        trace = self._open_trace(self._number)
+        running = Running(self._number, key, kind, cwd, argv, environment, above, account, trace)
         running.times = self._evaluation.plugin.compares_times(argv)
         account.replaces = kind == RECIPE and self._evaluation.plugin.replaces(argv)
         if latest is not None:

@@ -143,6 +143,13 @@ class Tree:
         if self._watcher is not None:
             self._watcher(path, self.seq, version != NO_VALUE, here)
 
+    def unmake(self, pid: PathId) -> None:
+        """What a step of this build made from nothing is not there for anybody until that step is asked for again."""
+        self.made_at.pop(pid, None)
+        self.appeared_at.pop(pid, None)
+        self.hide(pid)
+        self.conceal(pid)
+
     def brought_back(self, pid: PathId) -> None:
         """The disk holds the version that is due again, which was made before: its moment is the same."""
         path = self.tables.paths[pid]

@@ -40,9 +40,9 @@ class Course:
 
     block    number of the environment block of the composite itself, in the same evaluation
     facts    FactIds: what its own processes read and listed, also of what steps below had made
-    looks    FactIds: what make looked at, and its steps perhaps not; see Composite
+    looks    FactIds: whether what make looked at was there
     reread   PathIds of files that it, or a step below it, made, and that it read then
-    decides  PathIds of prerequisites by whose time make decided
+    decides  FactIds: contents of prerequisites by whose time make decided
     names    environment variables that its own processes looked up
     words    make's own words, where it is the goal's (without -j)
     goal     what it makes when no goal is named

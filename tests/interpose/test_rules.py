@@ -61,6 +61,15 @@ def test_of_products_only_those_that_were_made_before_it(run: harness.RunDirecto
     assert decides(run, work, text, hidden=("hidden",), early=5, late=6) == ["e", "in"]
 
 
+def test_what_is_phony_or_depends_on_that_is_made_in_any_case(run: harness.RunDirectory, work: Path) -> None:
+    """As `FORCE` of Kbuild, and targets that are named like directories."""
+    for name in ("in", "out"):
+        (work / name).write_text("")
+    (work / "dir").mkdir()
+    text = "all: dir out\ndir: in\n\t@:\nout: in FORCE\n\ttouch out\nFORCE:\n.PHONY: all dir FORCE\n"
+    assert decides(run, work, text) == []
+
+
 def test_a_rule_without_commands_decides_nothing(run: harness.RunDirectory, work: Path) -> None:
     for name in ("in", "out"):
         (work / name).write_text("")
