@@ -19,6 +19,7 @@ static char buffer[1 << 17];
 static char text[MOST + 1];
 static size_t text_len; /* what the last fputs put there, 0 if it doesn't qualify */
 static bool held;
+static bool unexplained; /* what make printed last on standard output may be anything */
 static int held_fd = -1; /* the unnamed file that the text was written to, or -1: it is in the buffer of stdout */
 
 static void write_held(void) {
@@ -54,6 +55,22 @@ void hm_make_flush(void) {
 
 void hm_echo_failed(void) {
     if (__atomic_load_n(&hm.trace->flags, __ATOMIC_ACQUIRE) & HM_UNWRITTEN) stdout->_flags |= 0x20; /* _IO_ERR_SEEN: ferror() */
+}
+
+static void say_so(void) {
+    static bool told;
+    if (!told) hm_emit_text(HM_SAID, hm.program, hm_len(hm.program));
+    told = true;
+    unexplained = false;
+}
+
+void hm_echo_end(void) {
+    if (unexplained) say_so();
+}
+
+/* In another language it is something that nobody could repeat. */
+static bool names_directory(const char *s) {
+    return strstr(s, ": Entering directory '") || strstr(s, ": Leaving directory '");
 }
 
 static bool qualifies(const char *s, size_t n) {
@@ -94,14 +111,17 @@ HM_API int setvbuf(FILE *stream, char *buf, int mode, size_t size) {
 HM_API int fputs(const char *s, FILE *stream) {
     if (HM_LIKELY(!hm.hold)) return NEXT(fputs)(s, stream);
     hm_make_flush();
+    if (unexplained) say_so();
     if (stream != stdout) {
         if (stream == stderr && __fpending(stdout)) NEXT(fflush)(stdout);
         if (stream == stderr && hm_no_rule(s)) return 1;
+        if (stream == stderr) say_so();
         return NEXT(fputs)(s, stream);
     }
     if (__fpending(stdout)) NEXT(fflush)(stdout);
     int r = NEXT(fputs)(s, stream);
     size_t n = strlen(s);
+    unexplained = !names_directory(s);
     if (qualifies(s, n)) keep(s, n);
     return r;
 }
@@ -151,6 +171,7 @@ enum hm_echo hm_echo_take(char *const argv[], int out_fd, const char **out) {
         hm_make_flush();
         return echo;
     }
+    unexplained = false;
     if (held_fd < 0) __fpurge(stdout);
     held_fd = -1;
     held = false;

@@ -173,6 +173,7 @@ struct hm_launch {
 };
 size_t hm_launch_words(char *const argv[]);
 void hm_launch_fill(struct hm_launch *l, const char **words, const char *path, char *const argv[], char *const env[]);
+void hm_echo_end(void); /* tells whether this make printed something of its own */
 void hm_echo_start(void);
 void hm_echo_failed(void); /* stdout shows an error if a launcher could not write an echo */
 /* Whether this text for standard error is about a hidden file without a rule, or comes after such a one: it is not let out. */

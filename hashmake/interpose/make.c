@@ -47,10 +47,12 @@ struct make_variable {
 extern struct make_variable *default_goal_var __attribute__((weak));
 
 void hm_make_end(void) {
-    if (hm_pid() != hm.born || !&default_goal_var || !default_goal_var) return;
+    if (hm_pid() != hm.born) return;
+    hm_echo_end();
+    hm_rules_end();
+    if (!&default_goal_var || !default_goal_var) return;
     const char *goal = default_goal_var->value;
     if (goal && *goal) hm_emit_text(HM_GOAL, goal, hm_len(goal));
-    hm_rules_end();
 }
 
 bool hm_make_child(void) {

@@ -137,5 +137,6 @@ void hm_rules_end(void) {
     bool known = version && (!strncmp(version, "4.3", 3) || !strncmp(version, "4.4", 3));
     char *empty = known && &build_target_list && &lookup_file ? calloc(1, 1) : NULL;
     char *targets = empty ? build_target_list(empty) : NULL;
-    if (!targets || !add_phony() || !tell(targets)) hm_emit_text(HM_DECIDES, "?", 1);
+    bool told = targets && add_phony() && tell(targets);
+    hm_emit_text(HM_DECIDES, told ? "." : "?", 1);
 }

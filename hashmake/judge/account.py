@@ -22,7 +22,8 @@ class Account:
     lists    listings that have begun: directory -> paths that they gave; b"" when one came to its end
     intermediates  paths that a make process took away itself
     unseen   why it can't be followed, "" if it can
-    decides  paths by whose time a make process decided; b"?": that is not known
+    decides  paths by whose time a make process decided; b".": all are told, b"?": they can't be
+    said     a make process printed something of its own
     placed   what it does may go by where the tree lies
     make     a make process came up in it; goal: what it makes when no goal is named
     """
@@ -44,6 +45,7 @@ class Account:
         "readers",
         "replaces",
         "reread",
+        "said",
         "shell",
         "since",
         "started_ns",
@@ -70,6 +72,7 @@ class Account:
         self.wrote: set[bytes] = set()
         self.make = False
         self.placed = False
+        self.said = False
         self.replaces = False
         self.shell = False
         self.lists: dict[bytes, list[bytes]] = {}

@@ -166,6 +166,9 @@ class Accountant:
     def _goal(self, account: Account, name: bytes) -> None:
         account.goal = account.goal or name
 
+    def _said(self, account: Account, _program: bytes) -> None:
+        account.said = True
+
     def _decides(self, account: Account, path: bytes) -> None:
         account.decides.add(path)
 
@@ -195,5 +198,6 @@ _SPECIAL: dict[bytes, Callable[[Accountant, Account, bytes], None]] = {
     letters.MAKE: Accountant._make,
     letters.GOAL: Accountant._goal,
     letters.DECIDES: Accountant._decides,
+    letters.SAID: Accountant._said,
     letters.UNSEEN: Accountant._unseen,
 }

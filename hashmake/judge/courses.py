@@ -10,7 +10,7 @@ from hashmake.model.kinds import READ
 from hashmake.model.result import COMPOSITE, PLACED, RECIPE, ROOT, SAYS, Result
 from hashmake.model.tables import FactId
 
-_UNKNOWN = b"?"  # of a make that does not say by whose time it decided
+ALL, _UNKNOWN = b".", b"?"  # whether a make has said by whose time it decided
 
 
 def said(kind: bytes, cwd: bytes, argv: list[bytes], block: bytes) -> bytes:
@@ -43,7 +43,7 @@ class Courses:
         course.facts = array("I", sorted(account.facts))
         course.looks = array("I", sorted(set(looks)))
         course.reread = array("I", sorted(account.reread))
-        decides = (tables.path(path) for path in account.decides)
+        decides = (tables.path(path) for path in account.decides if path[:1] == b"/")
         course.decides = array("I", sorted({self._evaluation.tree.fact_now(READ, pid) for pid in decides}))
         course.names = sorted(account.names)
         course.goal = account.goal
@@ -63,7 +63,9 @@ class Courses:
             or result.flags & ~(PLACED | SAYS) != COMPOSITE
         ):
             return False
-        if account.outs or running.captured or account.unseen or _UNKNOWN in account.decides:
+        if account.outs or running.captured or account.unseen or account.said:
+            return False
+        if ALL not in account.decides or _UNKNOWN in account.decides:
             return False
         return all(isinstance(event, Below) and event.asked is not None for event in running.events)
 

@@ -34,7 +34,7 @@ class Judge:
         return reason or judge_outputs(candidate, self._evaluation.tree, self.reaches)
 
     def would_do_the_same(self, candidate: Result, environment: Environment, cwd: bytes) -> bool:
-        """Whether a step would do what it did, be it to fail; then what it left lies there, and what it removed does not.
+        """Whether a step would do what it did, be it to fail. Then what it left lies there, what it removed does not.
 
         Its inputs are those that it began with: what other lines of its recipe made may have been made again since.
         """

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from posixpath import dirname
 
 from hashmake.judge.account import Account
-from hashmake.judge.courses import said
+from hashmake.judge.courses import ALL, said
 from hashmake.judge.engine import Engine
 from hashmake.judge.running import Below, Line, Restored, Running
 from hashmake.model.course import Call, Course
@@ -168,6 +168,7 @@ class Replay:
         account.looks.update(PathId(self._tree.tables.fact_path[f]) for f in course.looks)
         account.reread.update(map(PathId, course.reread))
         account.decides.update(self._tree.tables.paths[self._tree.tables.fact_path[f]] for f in course.decides)
+        account.decides.add(ALL)
         account.names.update(course.names)
         account.goal = course.goal
         if directory:
@@ -339,9 +340,18 @@ class Replay:
         elif result.flags & FAILED or result.code:
             self._why = b"a step failed"
             self._failed.add(result.id)
+            if self._stopped():
+                self._remove(result)
         else:
             self._compare(at_work.old, result)
             self._look_for_strangers(at_work, result)
+
+    def _remove(self, result: Result) -> None:
+        """What a step was writing when it was told to end, as make does."""
+        for pid, _pre, post in result.outputs():
+            path = self._tree.tables.paths[pid]
+            if post and self._engine.evaluation.disk.remove(path, self._engine.evaluation.places):
+                self._tree.wrote(path)
 
     def _compare(self, old: Result, new: Result) -> None:
         """What a step leaves now, beside what it left the last time."""

@@ -20,4 +20,6 @@ def unpack_list(data: bytes, start: int = 0) -> tuple[list[bytes], int]:
     for length in struct.unpack_from(f"<{count}I", data, start + 4):
         items.append(data[at : at + length])
         at += length
+    if at > len(data):
+        raise ValueError("a list that is cut short")
     return items, at

@@ -29,7 +29,7 @@ from hashmake.state.database import Database
 
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PATH_KINDS = {bytes([kind]) for kind in b"rnslakdefwcutmMS"}
-KINDS = b"rnslakdefwcutmMgGSCvpPDTB!"
+KINDS = b"rnslakdefwcutmMgGSCvpPDTOB!"
 KNOWN = KINDS + b"+."  # calls that were announced: what becomes of them is the trace's affair
 PATHS = st.sampled_from(
     [b"/nowhere/a", b"/nowhere/b/c", b"/etc/hostname", b"/etc", b"/", b"/usr/bin/../x", b"uname", b""]

@@ -75,8 +75,8 @@ class World:
         self.orphans: list[str] = []
         self.code = self.restarts = 0
         self.replayed = False
-        self._courses: dict[ResultId, Course] = {}
-        self.recording.load_course = self._courses.get
+        self.courses: dict[ResultId, Course] = {}
+        self.recording.load_course = self.courses.get
         self._failed: set[ResultId] = set()
         self._replaying = False
         self.files.mkdir(b"/bin")
@@ -165,7 +165,7 @@ class World:
     def goal_is_known(self, goal: str) -> bool:
         """Whether there is something to replay."""
         rid = self.recording.goal(digest.of_bytes(goal.encode())).root_for(b"inputs")
-        return rid is not None and rid in self._courses
+        return rid is not None and rid in self.courses
 
     def _evaluate(self, steps: list[str], goal: str, forced: bool, replay: bool = False) -> bool:
         """One evaluation by make; whether there has to be another one."""
@@ -211,16 +211,16 @@ class World:
     def _save(self) -> None:
         for rid, course in self.recording.new_courses.items():
             if course is None:
-                self._courses.pop(rid, None)
+                self.courses.pop(rid, None)
             else:
-                self._courses[rid] = Course.unpack(course.pack())
+                self.courses[rid] = Course.unpack(course.pack())
         self.recording.saved()
 
     def _replay(self, root: Running) -> bool:
         """The build without make; whether it could be done."""
         record = self.recording.result(self.goal.root_for(b"inputs") or ResultId(0))
         assert record is not None
-        course = self._courses[record.id]
+        course = self.courses[record.id]
         try:
             if self.engine.environments.of(self.recording.env_blocks.all[course.block]).variables != self.env_now():
                 return False
@@ -326,6 +326,7 @@ class World:
         process = Process(self, running)
         process.say(letters.MAKE, b"/bin/make")
         self.engine.intake.make_started(running.number, captured=0)
+        process.say(letters.DECIDES, b".")
         process.read((self._step_of(running) or self.root).makefile)
         code = 0
         for step in steps:

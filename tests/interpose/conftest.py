@@ -57,3 +57,29 @@ def work(tmp_path: Path) -> Iterator[Path]:
     os.chdir(folder)
     yield folder
     os.chdir(before)
+
+
+# Stands in for hmstep: shows its arguments instead of running the command, except for $(shell).
+LAUNCHER = """#!/bin/sh
+case $1 in
+F*) kind=$1; shift 2; printf '<%s>' "$kind"; exec "$@" ;;
+esac
+[ -z "$RECIPES" ] || { echo "$1" | cut -c3-; exit; }
+printf '[%.2s|' "$1"
+shift
+for word; do printf '%s|' "$word"; done
+printf ']\\n'
+"""
+
+
+@pytest.fixture
+def launched(run: harness.RunDirectory, tmp_path: Path) -> harness.RunDirectory:
+    """Put a launcher beside a copy of the library."""
+    folder = tmp_path / "lib"
+    folder.mkdir()
+    shutil.copy(run.library, folder)
+    launcher = folder / "hmstep"
+    launcher.write_text(LAUNCHER)
+    launcher.chmod(0o755)
+    run.library = folder / "libhashmake.so"
+    return run

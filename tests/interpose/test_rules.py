@@ -25,6 +25,7 @@ def decides(run: harness.RunDirectory, work: Path, text: str, hidden: tuple[str,
     run.make_view(entries, flags=HIDE | TIME, seq=5)
     run.run("make", "-s", cwd=work)
     told = run.trace().texts("T")
+    assert told.pop() in (".", "?")
     return sorted(t.removeprefix(f"{work}/") for t in told)
 
 
@@ -79,4 +80,27 @@ def test_a_rule_without_commands_decides_nothing(run: harness.RunDirectory, work
 def test_names_that_can_not_be_told_are_said_not_to_be_known(run: harness.RunDirectory, work: Path) -> None:
     for name in ("in", "an out"):
         (work / name).write_text("")
-    assert "?" in decides(run, work, "an\\ out: in\n\ttouch 'an out'\n")
+    decides(run, work, "an\\ out: in\n\ttouch 'an out'\n")
+    assert run.trace().texts("T")[-1] == "?"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("all:\n\t@true x; true\n\ttrue y; true\n\ttrue z\n", False),
+        ("all:\n\t@$(MAKE) -C sub\n", False),
+        ("$(info configured)\nall:\n\t@true x; true\n", True),
+        ("all:\n\t@true x; true $(info late)\n", True),
+        ("$(warning careful)\nall:\n\t@true x; true\n", True),
+        ("all:\n", True),  # nothing to be done
+    ],
+)
+def test_make_tells_whether_it_printed_something_of_its_own(
+    launched: harness.RunDirectory, work: Path, text: str, said: bool
+) -> None:
+    """Else nobody could say it in its place: that it enters a directory, and which commands it starts, is known."""
+    (work / "sub").mkdir()
+    (work / "sub" / "Makefile").write_text("all:\n\t@true; true\n")
+    (work / "Makefile").write_text(text)
+    launched.run("make", cwd=work)
+    assert bool(launched.trace().texts("O")) == said
