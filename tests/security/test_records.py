@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from hashmake.model.result import KEPT
 from hashmake.run.directory import boot_id
 from hashmake.state.database import Database
 from hashmake.state.directory import StateDirectory
+from hashmake.state.secret import sealer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,6 +149,63 @@ def test_a_command_in_a_record_is_never_started(tree: Tree, below: bool) -> None
     assert "evil" not in err
     assert (tree.root / "f").read_text() == "one\nthree\n"
     assert not trap.exists()
+
+
+def test_a_command_in_a_record_is_never_replayed(tree: Tree) -> None:
+    """It is not what make was heard to ask for: make is started, and asks."""
+    tree.environment["HASHMAKE_STORE"] = "off"
+    tree.makefile(COPY)
+    (tree.root / "a.in").write_text("1\n")
+    tree.build()
+    trap = tree.outside / "trap"
+
+    def change(recording: Recording, results: list[Result]) -> None:
+        for result in results:
+            course = recording.course(result.id)
+            if course is not None:
+                evil = [b"/bin/sh", b"sh", b"-c", b"touch %s; cp a.in a.out" % os.fsencode(trap)]
+                course.calls[:] = [call._replace(argv=evil) for call in course.calls]
+                recording.learn_course(result.id, course)
+            elif result.kind == b"R":
+                result.argv = [b"/bin/sh", b"sh", b"-c", b"touch %s; cp a.in a.out" % os.fsencode(trap)]
+
+    (tree.root / "a.in").write_text("2\n")
+    tree.doctor(change)
+    tree.build()
+    assert (tree.root / "a.out").read_text() == "2\n"
+    assert not trap.exists()
+
+
+def test_without_an_enemy_the_same_is_replayed(tree: Tree) -> None:
+    """The check lets through what it is there to let through."""
+    tree.environment["HASHMAKE_STORE"] = "off"
+    tree.makefile(COPY)
+    (tree.root / "a.in").write_text("1\n")
+    tree.build()
+    (tree.root / "a.in").write_text("2\n")
+    tree.build()
+    assert '"mode": "replay"' in tree.run("log", "--json")[1]
+
+
+@pytest.mark.parametrize("how", ["readable", "short", "link", "inside"])
+def test_a_secret_that_others_could_know_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Then nothing is sealed, and make is always started."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    seal = sealer(("/elsewhere",))
+    assert seal is not None
+    again = sealer(("/elsewhere",))
+    assert again is not None
+    assert seal(b"text") == again(b"text") != seal(b"other")
+    secret = tmp_path / "state/hashmake/secret"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    if how == "readable":
+        secret.chmod(0o644)
+    elif how == "short":
+        secret.write_bytes(b"x")
+    elif how == "link":
+        secret.rename(tmp_path / "other")
+        secret.symlink_to(tmp_path / "other")
+    assert sealer((str(tmp_path),) if how == "inside" else ("/elsewhere",)) is None
 
 
 def test_the_make_command_in_a_record_is_never_started(tree: Tree) -> None:
