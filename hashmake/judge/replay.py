@@ -151,13 +151,12 @@ class Replay:
         running.trace = _NoTrace()
         account = running.account
         account.make = True
-        directory = self._directory(running, course)
-        if directory:
-            self._show(directory.replace(b"*", b"Entering"), b"")
+        inside = b""
         for call in course.calls:
             old = self._recording.result(call.result)
             if old is None:
                 raise LeftToMake(b"a step is not recorded any more")
+            inside = self._enter(inside, self._directory(call, old))
             self._room_for(old)
             self._call(running, call, old)
             self._go_on()
@@ -171,8 +170,7 @@ class Replay:
         account.decides.add(ALL)
         account.names.update(course.names)
         account.goal = course.goal
-        if directory:
-            self._show(directory.replace(b"*", b"Leaving"), b"")
+        self._enter(inside, b"")
 
     def _go_on(self) -> None:
         if self._why is not None:
@@ -180,17 +178,25 @@ class Replay:
         if self._stopped():
             raise LeftToMake(b"the build was told to end")
 
-    def _directory(self, running: Running, course: Course) -> bytes:
-        """What make says of the directory it is in, where it does; a star in the place of the verb."""
-        if not course.calls:
-            return b""
-        block = b"\0" + self._recording.env_blocks.all[course.calls[0].block]
+    def _enter(self, inside: bytes, directory: bytes) -> bytes:
+        """Make goes from one directory to another, or to none: what it says of that."""
+        if inside != directory:
+            for what, verb in ((inside, b"Leaving"), (directory, b"Entering")):
+                self._show(what.replace(b"*", verb, 1), b"")
+        return directory
+
+    def _directory(self, call: Call, old: Result) -> bytes:
+        """What make says of the directory in which it asks for a step, where it does; a star in the place of the verb.
+
+        It says so where the flags that it gives to makes below have a `w`.
+        """
+        block = b"\0" + self._recording.env_blocks.all[call.block]
         flags = block.partition(b"\0MAKEFLAGS=")[2].partition(b"\0")[0].partition(b" ")[0]
         level = block.partition(b"\0MAKELEVEL=")[2].partition(b"\0")[0]
         if b"w" not in flags or b"=" in flags or flags.startswith(b"-") or not level.isdigit():
             return b""
         name = b"make[%d]" % (int(level) - 1) if int(level) > 1 else b"make"
-        return b"%s: * directory '%s'\n" % (name, running.cwd.replace(b"*", b"?"))
+        return b"%s: * directory '%s'\n" % (name, self._tree.tables.paths[old.cwd])
 
     def _begin(self, record: Result, course: Course) -> None:
         """Whether make would begin as it did the last time. Raises LeftToMake."""
@@ -284,9 +290,12 @@ class Replay:
             raise LeftToMake(b"a step that make was not heard to ask for")
         self._one_by_one(running.first)
         course = self._recording.course(old.id) if old.flags & COMPOSITE else None
-        if course is not None and course.block == call.block and self._went(running, old, course):
-            self._compare(old, self._engine.ending.done(running, 0, 0))
-            return
+        if course is not None and course.block == call.block:
+            self._show(call.echo + b"\n" if call.echo else b"", b"")
+            if self._went(running, old, course):
+                self._compare(old, self._engine.ending.done(running, 0, 0))
+                return
+            call = call._replace(echo=b"")
         if old.flags & COMPOSITE:
             self._finish()  # it takes all jobs
         running.echo = call.echo

@@ -16,7 +16,7 @@ _SIZE = 32
 
 def sealer(trees: tuple[str, ...]) -> Callable[[bytes], bytes] | None:
     """What gives a text its seal; None where there is no place for a secret outside of these directories."""
-    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     if not os.path.isabs(base):
         return None
     directory = os.path.join(base, "hashmake")

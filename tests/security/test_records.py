@@ -190,13 +190,13 @@ def test_without_an_enemy_the_same_is_replayed(tree: Tree) -> None:
 @pytest.mark.parametrize("how", ["readable", "short", "link", "inside"])
 def test_a_secret_that_others_could_know_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """Then nothing is sealed, and make is always started."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     seal = sealer(("/elsewhere",))
     assert seal is not None
     again = sealer(("/elsewhere",))
     assert again is not None
     assert seal(b"text") == again(b"text") != seal(b"other")
-    secret = tmp_path / "state/hashmake/secret"
+    secret = tmp_path / "data/hashmake/secret"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     if how == "readable":
         secret.chmod(0o644)
