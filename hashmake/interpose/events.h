@@ -87,7 +87,8 @@ struct hm_trace {
 #define HM_MAKE 'P'    /* PATH of a make executable: a make process came up in this step */
 #define HM_GOAL 'D'    /* NAME: what a make process that ends would have made if no goal had been named */
 #define HM_DECIDES 'T' /* PATH of a prerequisite by whose time a make process decided: its target was there when that make came up,
-                          and has a recipe. Then, when that make ends, ".", or "?": these can't be told of it */
+                          and has a recipe. When that make ends, "1" if its steps run one by one (.NOTPARALLEL), and
+                          ".", or "?": these can't be told of it */
 #define HM_SAID 'O'    /* PROGRAM: a make process printed what is neither a command that it starts nor the directory it is in */
 #define HM_READER 'B'  /* TABLE, 1, PROGRAM, and 1 and ARGUMENT for each: who read one of the view's tables (below); before
                           the HM_READ. Arguments beyond HM_READER_MAX bytes are left out, with a last 1 to show it */

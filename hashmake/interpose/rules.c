@@ -9,8 +9,8 @@
  * knows of a file is taken from versions 4.3 and 4.4, and of any other make it is told that nothing is known. */
 #include "interpose.h"
 
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "sys.h"
@@ -28,7 +28,9 @@ struct make_file {
     struct make_dep *also_made;
     struct make_file *previous; /* with the same name: double-colon rules */
 };
+extern char *gmk_alloc(unsigned int size) __attribute__((weak));
 extern char *build_target_list(char *list) __attribute__((weak));
+extern int not_parallel __attribute__((weak));
 extern struct make_file *lookup_file(const char *name) __attribute__((weak));
 
 static uint64_t began; /* the view's moment when this make came up */
@@ -49,13 +51,14 @@ static size_t slot_of(const struct set *s, const struct make_file *file) {
     return at;
 }
 
+/* List and table lie in one piece of memory, which goes with the process. */
 static bool grow(struct set *s) {
     size_t room = s->room ? 2 * s->room : 1024;
-    const struct make_file **list = realloc(s->list, room * sizeof *list);
-    if (list) s->list = list;
-    free(s->table);
-    s->table = list ? calloc(2 * room, sizeof *s->table) : NULL;
-    if (!s->table) return false;
+    const struct make_file **list = hm_sys_mmap(3 * room * sizeof *list, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    if (!list) return false;
+    if (s->count) memcpy(list, s->list, s->count * sizeof *list);
+    s->list = list;
+    s->table = list + room;
     s->room = room;
     for (size_t i = 0; i < s->count; i++) s->table[slot_of(s, s->list[i])] = s->list[i];
     return true;
@@ -135,8 +138,10 @@ static bool tell(char *targets) {
 void hm_rules_end(void) {
     const char *version = hm_make_version();
     bool known = version && (!strncmp(version, "4.3", 3) || !strncmp(version, "4.4", 3));
-    char *empty = known && &build_target_list && &lookup_file ? calloc(1, 1) : NULL;
-    char *targets = empty ? build_target_list(empty) : NULL;
+    char *list = known && &build_target_list && &lookup_file && &gmk_alloc ? gmk_alloc(1) : NULL; /* it is made longer */
+    if (list) *list = 0;
+    char *targets = list ? build_target_list(list) : NULL;
     bool told = targets && add_phony() && tell(targets);
+    if (!&not_parallel || not_parallel) hm_emit_text(HM_DECIDES, "1", 1);
     hm_emit_text(HM_DECIDES, told ? "." : "?", 1);
 }

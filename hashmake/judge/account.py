@@ -22,7 +22,8 @@ class Account:
     lists    listings that have begun: directory -> paths that they gave; b"" when one came to its end
     intermediates  paths that a make process took away itself
     unseen   why it can't be followed, "" if it can
-    decides  paths by whose time a make process decided; b".": all are told, b"?": they can't be
+    decides  paths by whose time a make process decided; b".": all are told, b"?": they can't be,
+             b"1": its steps run one by one
     said     a make process printed something of its own
     placed   what it does may go by where the tree lies
     make     a make process came up in it; goal: what it makes when no goal is named

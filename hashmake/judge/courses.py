@@ -10,7 +10,7 @@ from hashmake.model.kinds import READ
 from hashmake.model.result import COMPOSITE, PLACED, RECIPE, ROOT, SAYS, Result
 from hashmake.model.tables import FactId
 
-ALL, _UNKNOWN = b".", b"?"  # whether a make has said by whose time it decided
+ALL, _UNKNOWN, ONE_BY_ONE = b".", b"?", b"1"  # see Account.decides
 
 
 def said(kind: bytes, cwd: bytes, argv: list[bytes], block: bytes) -> bytes:
@@ -45,6 +45,7 @@ class Courses:
         course.reread = array("I", sorted(account.reread))
         decides = (tables.path(path) for path in account.decides if path[:1] == b"/")
         course.decides = array("I", sorted({self._evaluation.tree.fact_now(READ, pid) for pid in decides}))
+        course.serial = ONE_BY_ONE in account.decides
         course.names = sorted(account.names)
         course.goal = account.goal
         course.words = self.words if running.kind == ROOT else []

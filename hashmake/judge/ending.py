@@ -91,6 +91,9 @@ class Ending:
                     self._evaluation.recording.made_anew(pid, post)
                 if tables.values[post][:1] == b"F":
                     self._evaluation.disk.restore_time(tables.paths[pid], tables.values[post])
+            inside = filter(self._evaluation.lies_inside, sorted(account.wrote))
+            temps = array("I", (tables.path(path) for path in inside))
+            result.temps = array("I", (pid for pid in temps if pid not in account.outs))
         self._restoring.keep(running, result)
         if running.kind == ROOT:
             self._what_for(result, account)

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from posixpath import dirname
 
 from hashmake.judge.account import Account
-from hashmake.judge.courses import ALL, said
+from hashmake.judge.courses import ALL, ONE_BY_ONE, said
 from hashmake.judge.engine import Engine
 from hashmake.judge.running import Below, Line, Restored, Running
 from hashmake.model.course import Call, Course
 from hashmake.model.kinds import ABSENT, EXISTS, LIST, NAME, NEVER, as_seen
-from hashmake.model.result import COMPOSITE, FAILED, RECIPE, SHELL, Result, ResultId
+from hashmake.model.result import COMPOSITE, ELSEWHERE, FAILED, RECIPE, SHELL, Result, ResultId
+from hashmake.model.shelltext import only_prints
 from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
 
 
@@ -34,25 +35,34 @@ class LeftToMake(Exception):
 
 
 class _Reach:
-    """What a step read and wrote the last time: two may run beside each other where these have nothing in common."""
+    """What a step read and wrote the last time: two may run beside each other where these have nothing in common.
+
+    alone  it was for some effect that nobody sees, or what else it wrote is not known
+    """
 
     def __init__(self, result: Result, engine: Engine) -> None:
         tables = engine.evaluation.tree.tables
         kinds, paths = tables.fact_kind, tables.fact_path
         self.reads = {paths[f] for f in result.facts}
         self.lists = {paths[f] for f in result.facts if kinds[f] == LIST}
-        self.writes = set(result.outs[0::3])
+        self.writes = {*result.outs[0::3], *result.temps}
+        shows = only_prints(result.argv) or result.silent() or result.kind == SHELL
+        self.alone = bool(result.flags & ELSEWHERE) or not (result.outs or result.flags & COMPOSITE or shows)
         ids = tables.path_ids
         self.parents = {ids.get(dirname(tables.paths[pid]), -1) for pid in self.writes}
 
     def meets(self, other: "_Reach") -> bool:
         """Whether one of them had to wait for the other."""
-        return not (
-            self.reads.isdisjoint(other.writes)
-            and self.writes.isdisjoint(other.writes)
-            and self.writes.isdisjoint(other.reads)
-            and self.lists.isdisjoint(other.parents)
-            and self.parents.isdisjoint(other.lists)
+        return (
+            self.alone
+            or other.alone
+            or not (
+                self.reads.isdisjoint(other.writes)
+                and self.writes.isdisjoint(other.writes)
+                and self.writes.isdisjoint(other.reads)
+                and self.lists.isdisjoint(other.parents)
+                and self.parents.isdisjoint(other.lists)
+            )
         )
 
 
@@ -80,11 +90,40 @@ class _NoTrace:
         """There is nothing to remove."""
 
 
-class _AtWork:
-    """A step that runs; `beside`: results of the steps that were judged meanwhile."""
+class _Open:
+    """A make whose steps are being gone through: what it went by, path by path.
 
-    def __init__(self, reach: _Reach, old: Result) -> None:
+    reads  paths of which it went by more than whether they are there
+    stale  a step left another version of that: why make would not go on like this
+    """
+
+    def __init__(self, course: Course, engine: Engine) -> None:
+        tables = engine.evaluation.tree.tables
+        self.serial = course.serial
+        self.stale: bytes | None = None
+        self.facts: dict[int, list[int]] = {}
+        self.lists: set[int] = set()
+        self.reads: set[int] = set()
+        for fid in (*course.facts, *course.looks, *course.decides):
+            kind, pid = tables.fact_kind[fid], tables.fact_path[fid]
+            if kind == LIST:
+                self.lists.add(pid)
+                continue
+            self.facts.setdefault(pid, []).append(fid)
+            if kind not in (ABSENT, EXISTS):
+                self.reads.add(pid)
+
+
+class _AtWork:
+    """A step that runs.
+
+    for_make  it makes what a make goes by
+    beside    results of the steps that were judged meanwhile
+    """
+
+    def __init__(self, reach: _Reach, old: Result, for_make: bool) -> None:
         self.reach = reach
+        self.for_make = for_make
         self.old = old
         self.beside: list[Result] = []
 
@@ -118,8 +157,7 @@ class Replay:
         self._recording = engine.evaluation.recording
         self._tree = engine.evaluation.tree
         self._at_work: dict[int, _AtWork] = {}
-        self._changed: dict[PathId, tuple[ValueId, ValueId]] = {}  # what steps leave: the last time, now
-        self._appeared: set[int] = set()  # directories in which something is there now, or is not
+        self._open: list[_Open] = []  # the goal's make first
         self._missed: set[PathId] = set()  # looked for in vain by a step that ran; made later, it ran too soon
         self._why: bytes | None = None
         self._touched = False
@@ -152,22 +190,24 @@ class Replay:
         account = running.account
         account.make = True
         inside = b""
+        opened = _Open(course, self._engine)
+        self._open.append(opened)
         for call in course.calls:
             old = self._recording.result(call.result)
             if old is None:
                 raise LeftToMake(b"a step is not recorded any more")
             inside = self._enter(inside, self._directory(call, old))
-            self._room_for(old)
+            self._room_for(old, 1 if course.serial else self._jobs)
             self._call(running, call, old)
             self._go_on()
         self._finish()
         self._go_on()
-        self._end(course)
+        self._open.pop()
         account.facts.update(map(FactId, course.facts))
         account.looks.update(PathId(self._tree.tables.fact_path[f]) for f in course.looks)
         account.reread.update(map(PathId, course.reread))
         account.decides.update(self._tree.tables.paths[self._tree.tables.fact_path[f]] for f in course.decides)
-        account.decides.add(ALL)
+        account.decides.update((ALL, ONE_BY_ONE) if course.serial else (ALL,))
         account.names.update(course.names)
         account.goal = course.goal
         self._enter(inside, b"")
@@ -177,6 +217,9 @@ class Replay:
             raise LeftToMake(self._why)
         if self._stopped():
             raise LeftToMake(b"the build was told to end")
+        for opened in self._open:
+            if opened.stale is not None:
+                raise LeftToMake(opened.stale)
 
     def _enter(self, inside: bytes, directory: bytes) -> bytes:
         """Make goes from one directory to another, or to none: what it says of that."""
@@ -219,22 +262,6 @@ class Replay:
             if old is not None and old.kind == SHELL and outs.isdisjoint(paths[f] for f in old.facts):
                 self._must_answer(old, self._recording.env_blocks.all[call.block])
 
-    def _end(self, course: Course) -> None:
-        """Whether make would have seen the same of what the steps made. Raises LeftToMake."""
-        tables = self._tree.tables
-        kinds, paths, values = tables.fact_kind, tables.fact_path, tables.values
-        for fid in (*course.facts, *course.looks, *course.decides):
-            kind, pid = kinds[fid], PathId(paths[fid])
-            if kind == LIST:
-                other = pid in self._appeared
-            elif pid in self._changed:
-                old, new = self._changed[pid]
-                other = self._differs(kind, pid, values[tables.fact_value[fid]], values[old], values[new])
-            else:
-                continue
-            if other:
-                raise LeftToMake(b"a step left another version of what make read: " + tables.paths[pid])
-
     def _differs(self, kind: int, pid: PathId, fact: bytes, old: bytes, new: bytes) -> bool:
         if kind in (ABSENT, EXISTS):
             return bool(old) != bool(new)
@@ -244,13 +271,17 @@ class Replay:
 
     # -- one step ---------------------------------------------------------------------------------------------------
 
-    def _room_for(self, old: Result) -> None:
-        """Wait until a step may be judged: what it read and wrote the last time is not being made."""
+    def _room_for(self, old: Result, jobs: int) -> None:
+        """Wait until a step may be judged: what it read and wrote the last time is not being made, nor what make reads.
+
+        What make reads may come out otherwise; then make asks for other steps.
+        """
         if not self._at_work:
             return
         reach = _Reach(old, self._engine)
-        while len(self._at_work) >= self._jobs or any(w.reach.meets(reach) for w in self._at_work.values()):
+        while len(self._at_work) >= jobs or any(w.for_make or w.reach.meets(reach) for w in self._at_work.values()):
             self._wait()
+        self._go_on()
         for at_work in self._at_work.values():
             at_work.beside.append(old)
 
@@ -299,7 +330,9 @@ class Replay:
         if old.flags & COMPOSITE:
             self._finish()  # it takes all jobs
         running.echo = call.echo
-        self._at_work[running.number] = at_work = _AtWork(_Reach(old, self._engine), old)
+        reach = _Reach(old, self._engine)
+        for_make = any(not reach.writes.isdisjoint(opened.reads) for opened in self._open)
+        self._at_work[running.number] = at_work = _AtWork(reach, old, for_make)
         parent = running.parent
         self._start(running, lambda: self._ended(running, parent, at_work))
         if old.flags & COMPOSITE:
@@ -307,11 +340,14 @@ class Replay:
 
     def _went(self, running: Running, old: Result, course: Course) -> bool:
         """Go through a make below. False: what is left of it is left to that make, and to no other."""
+        depth = len(self._open)
         try:
             self._go(running, old, course)
         except LeftToMake:
             self._finish()
-            if self._why is not None or self._stopped() or not self._undo(running):
+            del self._open[depth:]
+            self._go_on()  # not what a make above goes by
+            if not self._undo(running):
                 raise
             running.trace = self._engine.starter.trace_of(running)
             account = running.account
@@ -348,12 +384,19 @@ class Replay:
             self._why = b"a step could not be started"
         elif result.flags & FAILED or result.code:
             self._why = b"a step failed"
-            self._failed.add(result.id)
+            if not self._too_soon(result):
+                self._failed.add(result.id)
             if self._stopped():
                 self._remove(result)
         else:
             self._compare(at_work.old, result)
             self._look_for_strangers(at_work, result)
+
+    def _too_soon(self, result: Result) -> bool:
+        """Whether a step may have failed for want of what is made later: it runs again then."""
+        tree, goal, tables = self._tree, self._engine.evaluation.goal, self._tree.tables
+        missed = (PathId(tables.fact_path[f]) for f in result.facts if tables.fact_kind[f] == ABSENT)
+        return any(pid in goal.products and not tree.state.get(pid, 1) for pid in missed)
 
     def _remove(self, result: Result) -> None:
         """What a step was writing when it was told to end, as make does."""
@@ -363,18 +406,27 @@ class Replay:
                 self._tree.wrote(path)
 
     def _compare(self, old: Result, new: Result) -> None:
-        """What a step leaves now, beside what it left the last time."""
+        """What a step leaves now, beside what it left the last time: whether make would have seen the same."""
         if old is new:
             return
         before = {pid: post for pid, _pre, post in old.outputs()}
         after = {pid: post for pid, _pre, post in new.outputs()}
-        tables = self._tree.tables
         for pid in before.keys() | after.keys():
             was, now = before.get(pid, NO_VALUE), after.get(pid, NO_VALUE)
-            if was != now:
-                self._changed[pid] = (self._changed.get(pid, (was, was))[0], now)
-                if (was == NO_VALUE) != (now == NO_VALUE):
-                    self._appeared.add(tables.path_ids.get(dirname(tables.paths[pid]), -1))
+            for opened in self._open if was != now else ():
+                if self._concerns(opened, pid, was, now):
+                    opened.stale = b"a step left another version of what make read: " + self._tree.tables.paths[pid]
+
+    def _concerns(self, opened: _Open, pid: PathId, was: ValueId, now: ValueId) -> bool:
+        tables = self._tree.tables
+        values = tables.values
+        came_or_went = (was == NO_VALUE) != (now == NO_VALUE)
+        if came_or_went and tables.path_ids.get(dirname(tables.paths[pid])) in opened.lists:
+            return True
+        return any(
+            self._differs(tables.fact_kind[fid], pid, values[tables.fact_value[fid]], values[was], values[now])
+            for fid in opened.facts.get(pid, ())
+        )
 
     def _look_for_strangers(self, at_work: _AtWork, new: Result) -> None:
         """What a step that ran read or made for the first time: others had to wait for that, or it for them."""

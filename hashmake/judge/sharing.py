@@ -13,7 +13,7 @@ from hashmake.judge.world import Store
 from hashmake.model import digest, shared
 from hashmake.model.environment import Environment
 from hashmake.model.kinds import ABSENT, EXISTS, NAME, NEVER, READ
-from hashmake.model.result import COMPOSITE, KEPT, PLACED, RECIPE, Result
+from hashmake.model.result import COMPOSITE, ELSEWHERE, KEPT, PLACED, RECIPE, Result
 from hashmake.model.roots import Roots
 from hashmake.model.shared import MOVED, Left, Questions
 from hashmake.model.shelltext import measures
@@ -239,6 +239,7 @@ class Sharing:
             return None
         result = Result(key, RECIPE, tables.path(cwd), argv)
         result.facts = facts
+        result.flags = ELSEWHERE
         for said, pre, post, mode in left.outs:
             paths = self._roots.path_out(said)
             here = self._in_this_tree(store, post) if mode & MOVED else post

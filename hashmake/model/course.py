@@ -10,7 +10,7 @@ from typing import NamedTuple
 from hashmake.model.packing import pack_list, unpack_list
 from hashmake.model.result import ResultId
 
-_HEAD = struct.Struct("<7I")
+_HEAD = struct.Struct("<8I")
 _CALL = struct.Struct("<IIQBI")
 SEAL_SIZE = 16
 
@@ -38,6 +38,7 @@ class Call(NamedTuple):
 class Course:
     """See the module's text.
 
+    serial   its steps run one by one, whatever -j says
     block    number of the environment block of the composite itself, in the same evaluation
     facts    FactIds: what its own processes read and listed, also of what steps below had made
     looks    FactIds: whether what make looked at was there
@@ -49,10 +50,11 @@ class Course:
     calls    the steps, in the order in which they ended
     """
 
-    __slots__ = ("block", "calls", "decides", "facts", "goal", "looks", "names", "reread", "words")
+    __slots__ = ("block", "calls", "decides", "facts", "goal", "looks", "names", "reread", "serial", "words")
 
     def __init__(self, block: int) -> None:
         self.block = block
+        self.serial = False
         self.facts = array("I")
         self.looks = array("I")
         self.reread = array("I")
@@ -66,7 +68,7 @@ class Course:
         """To bytes; docs/database.md."""
         columns = (self.facts, self.looks, self.reread, self.decides)
         lengths = map(len, columns)
-        head = _HEAD.pack(self.block, *lengths, len(self.calls), len(self.goal))
+        head = _HEAD.pack(self.block, self.serial, *lengths, len(self.calls), len(self.goal))
         calls = b"".join(_CALL.pack(c.result, c.block, c.recipe, c.later, len(c.argv)) for c in self.calls)
         texts = pack_list([text for c in self.calls for text in (c.echo, c.seal, *c.argv)])
         numbers = b"".join(column.tobytes() for column in columns)
@@ -75,8 +77,9 @@ class Course:
     @staticmethod
     def unpack(data: bytes) -> "Course":
         """From bytes. Raises struct.error or ValueError on a record that is cut short."""
-        block, *lengths, count, goal = _HEAD.unpack_from(data)
+        block, serial, *lengths, count, goal = _HEAD.unpack_from(data)
         course = Course(block)
+        course.serial = bool(serial)
         at = _HEAD.size
         for column, length in zip((course.facts, course.looks, course.reread, course.decides), lengths, strict=True):
             column.frombytes(data[at : at + 4 * length])

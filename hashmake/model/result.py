@@ -19,9 +19,10 @@ FAILED = 4  # exit status not 0 (of a recipe): never current
 QUERY = 16  # a root that makes no files but makefiles: it is asked for what it prints
 KEPT = 1 << 15  # in modes
 PLACED = 64  # what it left may go by where its tree lies: right only there
+ELSEWHERE = 128  # another tree's: which temporaries its step used is not known
 SAYS = 32  # a root in which make itself started steps that make no files
 
-_HEAD = struct.Struct("<16scBBiIIIQIIIIIIIII")
+_HEAD = struct.Struct("<16scBBiIIIQIIIIIIIIII")
 
 
 class Result:
@@ -39,6 +40,7 @@ class Result:
     outs     flat array "I" of (path, version before, version after), in the order of the last write of each path
     modes    array "H": KEPT and the permission bits of what each of the outs left, where it can be restored; else 0.
              Empty: this result can't be restored
+    temps    PathIds where products lie that it wrote, and that were not there before nor after (array "I")
     kids     ResultIds of the steps directly below, in order of completion (composite only)
     steps    how many steps lie in it: plain ones, and composites that wrote files themselves (1 for a plain step)
     wall_us  wall time, us
@@ -68,6 +70,7 @@ class Result:
         "stderr",
         "stdout",
         "steps",
+        "temps",
         "wall_us",
         "why",
     )
@@ -86,6 +89,7 @@ class Result:
         self.outs = array("I")
         self.modes = array("H")
         self.kids = array("I")
+        self.temps = array("I")
         self.steps = 1
         self.wall_us = 0
         self.build = 0
@@ -123,11 +127,12 @@ class Result:
             len(self.outs),
             len(self.kids),
             len(self.modes),
+            len(self.temps),
             len(argv),
             len(self.stdout),
             len(self.stderr),
         )
-        columns = (self.facts.tobytes(), self.outs.tobytes(), self.kids.tobytes(), self.modes.tobytes())
+        columns = [c.tobytes() for c in (self.facts, self.outs, self.kids, self.modes, self.temps)]
         return b"".join((head, *columns, argv, self.stdout, self.stderr, self.why))
 
     @staticmethod
@@ -139,14 +144,14 @@ class Result:
         r.flags, r.kept, r.code, r.env, r.full_env = head[2], head[3], head[4], head[6], head[7]
         r.wall_us, r.build, r.steps = head[8], head[9], head[10]
         at = _HEAD.size
-        for column, length in zip((r.facts, r.outs, r.kids, r.modes), head[11:15], strict=True):
+        for column, length in zip((r.facts, r.outs, r.kids, r.modes, r.temps), head[11:16], strict=True):
             size = length * column.itemsize
             column.frombytes(data[at : at + size])
             at += size
         if r.modes and 3 * len(r.modes) != len(r.outs):
             raise ValueError("modes")
         texts = []
-        for length in head[15:18]:
+        for length in head[16:19]:
             texts.append(data[at : at + length])
             at += length
         r.argv, r.stdout, r.stderr, r.why = texts[0].split(b"\0"), texts[1], texts[2], data[at:]

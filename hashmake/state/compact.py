@@ -223,6 +223,7 @@ class _Copy:
         for pid, pre, post in old.outputs():
             new.outs.extend((self._path(pid), self._value(pre), self._value(post)))
         new.kids, new.modes = old.kids, old.modes
+        new.temps = array("I", map(self._path, old.temps))
         self.new.new_results.append(new)
         course = self._old.course(old.id) if old.flags & COMPOSITE else None
         if course is not None:
@@ -237,7 +238,7 @@ class _Copy:
         for facts, olds in ((new.facts, old.facts), (new.looks, old.looks), (new.decides, old.decides)):
             facts.extend(sorted(map(self._fact, olds)))
         new.reread.extend(map(self._path, old.reread))
-        new.names, new.words, new.goal = old.names, old.words, old.goal
+        new.names, new.words, new.goal, new.serial = old.names, old.words, old.goal, old.serial
         new.calls = [call._replace(block=self._block(call.block)) for call in old.calls]
         return new
 

@@ -7,6 +7,8 @@ import pytest
 from core.world import World
 from hashmake.model.result import UNSEEN
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 PROG = """
 a.o: a.c a.h
 b.o: b.c a.h

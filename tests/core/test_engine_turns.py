@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from core.world import World
 from hashmake.judge.running import Line, Running
 from hashmake.model.result import COMPOSITE, RECIPE
@@ -11,7 +13,10 @@ from hashmake.model.result import COMPOSITE, RECIPE
 if TYPE_CHECKING:
     from core.makefile import Step
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 # -- one file, several steps ----------------------------------------------------------------------------------------
+
 
 LOG = "one = log+: a\ntwo = log+: b\nthree = log+: c\nlast: log"
 

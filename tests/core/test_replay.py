@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
 import pytest
 
 from core.world import World
 from hashmake.model.course import Call, Course
 from hashmake.model.result import ResultId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hashmake.judge.running import Running
 
 SUB = """
 make sub:
@@ -161,3 +167,44 @@ def test_a_course_is_read_as_it_was_written_or_refused(length: int) -> None:
     if length < len(data):
         with pytest.raises((struct.error, ValueError)):
             Course.unpack(data[:length])
+
+
+# -- what runs beside what ------------------------------------------------------------------------------------------
+
+
+class Beside(World):
+    """Steps that are started end only when all that could be started has been: `together` says which were at work."""
+
+    def __init__(self, makefile: str, **sources: str) -> None:
+        self.together: list[str] = []
+        super().__init__(makefile, False, False, **sources)
+        self.build()
+        self.jobs = 4
+
+    def start_later(self, running: Running, then: Callable[[], None]) -> None:
+        self.begun.append((running, then))
+
+    def wait_for_one(self) -> None:
+        names = [step.name for r, _ in self.begun if (step := self._step_of(r)) is not None]
+        self.together.append(" ".join(names))
+        running, then = self.begun.pop(0)
+        self._start(running, then)
+
+
+@pytest.mark.parametrize(
+    ("makefile", "together"),
+    [
+        ("x: a\ny: a\nz: a", ["x y z", "y z", "z"]),
+        ("x: a\ny: x\nz: a", ["x", "y z", "z"]),  # y reads what x makes, and z comes after it
+        ("x: a\ny+: a\ny+: a b", ["x y+", "y+", "y+"]),
+        ("x: tmp(t) a\ny: tmp(t) a\nz: a", ["x", "y z", "z"]),  # the same temporary
+        ("x: a\nlist: ls(.) a\nz: a", ["x", "list", "z"]),
+        ("x: a\neffect = () : a\nz: a", ["x", "effect", "z"]),  # nobody sees what it is for
+    ],
+)
+def test_two_steps_run_beside_each_other_if_they_have_nothing_in_common(makefile: str, together: list[str]) -> None:
+    w = Beside(makefile, a="1", b="1")
+    w.edit("a", "2")
+    w.build()
+    assert w.replayed
+    assert w.together == together

@@ -6,6 +6,8 @@ import pytest
 
 from core.world import World
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 PROG = """
 a.o: a.c a.h
 b.o: b.c a.h

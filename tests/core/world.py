@@ -57,6 +57,7 @@ class World:
     """
 
     replay = True
+    jobs = 1
 
     def __init__(self, makefile: str, checked: bool = True, store: bool = False, **sources: str) -> None:
         self.files = Files()
@@ -225,7 +226,10 @@ class World:
             if self.engine.environments.of(self.recording.env_blocks.all[course.block]).variables != self.env_now():
                 return False
             self.engine.ask = self._note(self.engine.ask)  # type: ignore[method-assign]
-            replay = Replay(self.engine, 1, self._start, lambda: None, lambda _out, _err: None, lambda: False)
+            self.begun: list[tuple[Running, Callable[[], None]]] = []
+            replay = Replay(
+                self.engine, self.jobs, self.start_later, self.wait_for_one, lambda _out, _err: None, lambda: False
+            )
             replay.goal(root, record, course)
         except LeftToMake as left:
             makes = {s.name for s in every(self.root) if s.make}
@@ -259,6 +263,13 @@ class World:
     def env_now(self) -> dict[bytes, bytes]:
         """The variables as the engine knows them."""
         return self.engine.environments.of(self._block()).variables
+
+    def start_later(self, running: Running, then: Callable[[], None]) -> None:
+        """A launcher is started; here its step runs at once."""
+        self._start(running, then)
+
+    def wait_for_one(self) -> None:
+        """Something happens."""
 
     def _start(self, running: Running, then: Callable[[], None]) -> None:
         step = self._step_of(running)
