@@ -202,7 +202,7 @@ class Session:
                     done = self._without_make(engine, supervisor)
                 if self.left is not None and self.left.touched:
                     saved = self._saving.leave(engine)
-                    return engine, EXIT_FAILED, supervisor.signals, saved
+                    return engine, 0 if supervisor.signals else EXIT_FAILED, supervisor.signals, saved
                 code, root, result = done or run_make(setting, engine, supervisor)
                 engine.evaluation.restart |= view.full
                 first = first_contact and not recording.sources

@@ -321,7 +321,7 @@ class Replay:
             raise LeftToMake(b"a step that make was not heard to ask for")
         self._one_by_one(running.first)
         course = self._recording.course(old.id) if old.flags & COMPOSITE else None
-        if course is not None and course.block == call.block:
+        if course is not None and self._same_variables(course.block, call.block):
             self._show(call.echo + b"\n" if call.echo else b"", b"")
             if self._went(running, old, course):
                 self._compare(old, self._engine.ending.done(running, 0, 0))
@@ -337,6 +337,11 @@ class Replay:
         self._start(running, lambda: self._ended(running, parent, at_work))
         if old.flags & COMPOSITE:
             self._finish()
+
+    def _same_variables(self, one: int, other: int) -> bool:
+        """Whether two environment blocks say the same, but for how many jobs there are."""
+        blocks, environments = self._recording.env_blocks.all, self._engine.environments
+        return one == other or environments.of(blocks[one]).variables == environments.of(blocks[other]).variables
 
     def _went(self, running: Running, old: Result, course: Course) -> bool:
         """Go through a make below. False: what is left of it is left to that make, and to no other."""

@@ -17,6 +17,9 @@ class Descriptors:
         except (OSError, ValueError):
             pass  # then it goes on with what there is
 
-    def lower_again(self) -> None:
-        """In a child, before its exec."""
-        resource.setrlimit(resource.RLIMIT_NOFILE, self._limit)
+    def lower_in(self, pid: int) -> None:
+        """In a launcher that we have started: it starts nothing before we have answered it."""
+        try:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, self._limit)
+        except (OSError, ValueError):
+            pass  # it has gone

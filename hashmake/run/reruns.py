@@ -45,15 +45,15 @@ class Reruns:
         arguments = [launcher, running.kind + echo[0], *echo[1:], *running.argv]
         out = subprocess.DEVNULL if running.kind == SHELL else None
         try:
-            process = subprocess.Popen(  # one thread only, so that a preexec_fn is safe
+            process = subprocess.Popen(
                 arguments,
                 env=env,
                 cwd=running.cwd,
                 stdin=stdin,
                 stdout=out,
                 pass_fds=inherited,
-                preexec_fn=self._descriptors.lower_again,  # noqa: PLW1509
-            )
+            )  # no preexec_fn: a process of our size is better not forked
+            self._descriptors.lower_in(process.pid)
         except OSError:
             self._evaluation.running.pop(running.number, None)
             self._evaluation.restart = True
