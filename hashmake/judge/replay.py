@@ -7,6 +7,7 @@ else (a makefile or a list of files has changed, a step fails, a step reads what
 has run by then is current when it asks.
 """
 
+import re
 from collections.abc import Callable
 from posixpath import dirname
 
@@ -19,6 +20,9 @@ from hashmake.model.kinds import ABSENT, EXISTS, LIST, NAME, NEVER, as_seen
 from hashmake.model.result import COMPOSITE, ELSEWHERE, FAILED, RECIPE, SHELL, Result, ResultId
 from hashmake.model.shelltext import only_prints
 from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
+
+
+_JOBS = re.compile(rb" ?-j\d* --jobserver-(?:auth|fds)=[^\0 ]+")
 
 
 class LeftToMake(Exception):
@@ -321,7 +325,7 @@ class Replay:
             raise LeftToMake(b"a step that make was not heard to ask for")
         self._one_by_one(running.first)
         course = self._recording.course(old.id) if old.flags & COMPOSITE else None
-        if course is not None and self._same_variables(course.block, call.block):
+        if course is not None and self._same_but_for_jobs(course.block, call.block):
             self._show(call.echo + b"\n" if call.echo else b"", b"")
             if self._went(running, old, course):
                 self._compare(old, self._engine.ending.done(running, 0, 0))
@@ -338,10 +342,10 @@ class Replay:
         if old.flags & COMPOSITE:
             self._finish()
 
-    def _same_variables(self, one: int, other: int) -> bool:
-        """Whether two environment blocks say the same, but for how many jobs there are."""
-        blocks, environments = self._recording.env_blocks.all, self._engine.environments
-        return one == other or environments.of(blocks[one]).variables == environments.of(blocks[other]).variables
+    def _same_but_for_jobs(self, one: int, other: int) -> bool:
+        """Whether two environment blocks are the same, but for how many jobs there are, and where they come from."""
+        blocks = self._recording.env_blocks.all
+        return one == other or _JOBS.sub(b"", blocks[one]) == _JOBS.sub(b"", blocks[other])
 
     def _went(self, running: Running, old: Result, course: Course) -> bool:
         """Go through a make below. False: what is left of it is left to that make, and to no other."""
