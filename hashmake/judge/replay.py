@@ -21,7 +21,6 @@ from hashmake.model.result import COMPOSITE, ELSEWHERE, FAILED, RECIPE, SHELL, R
 from hashmake.model.shelltext import only_prints
 from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
 
-
 _JOBS = re.compile(rb" ?-j\d* --jobserver-(?:auth|fds)=[^\0 ]+")
 
 
