@@ -96,7 +96,7 @@ class _NoTrace:
 class _Open:
     """A make whose steps are being gone through: what it went by, path by path.
 
-    reads  paths of which it went by more than whether they are there
+    reads  paths of which it went by more than whether they are there; of reread ones the version that steps had made
     stale  a step left another version of that: why make would not go on like this
     """
 
@@ -106,7 +106,8 @@ class _Open:
         self.stale: bytes | None = None
         self.facts: dict[int, list[int]] = {}
         self.lists: set[int] = set()
-        self.reads: set[int] = set()
+        self.reread = set(course.reread)
+        self.reads: set[int] = set(course.reread)
         for fid in (*course.facts, *course.looks, *course.decides):
             kind, pid = tables.fact_kind[fid], tables.fact_path[fid]
             if kind == LIST:
@@ -431,7 +432,7 @@ class Replay:
         came_or_went = (was == NO_VALUE) != (now == NO_VALUE)
         if came_or_went and tables.path_ids.get(dirname(tables.paths[pid])) in opened.lists:
             return True
-        return any(
+        return pid in opened.reread or any(
             self._differs(tables.fact_kind[fid], pid, values[tables.fact_value[fid]], values[was], values[now])
             for fid in opened.facts.get(pid, ())
         )

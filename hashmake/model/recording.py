@@ -183,10 +183,15 @@ class Recording:
     def made_by_step(self, pid: PathId, version: ValueId) -> bool:
         """Whether a step that could be followed made this version (not a person at a terminal, say).
 
-        NO_VALUE: a step removed it, or was killed while it wrote.
+        NO_VALUE: a step removed it, or was killed while it wrote. Of what a script that calls make left itself there is
+        no maker, but a complete build that came to it.
         """
+        if version == NO_VALUE:
+            return True
         maker = self.result(self.makers.get((pid, version), ResultId(0)))
-        return version == NO_VALUE or (maker is not None and not maker.flags & UNSEEN)
+        if maker is None:
+            return any(goal.complete.get(pid, (NO_VALUE, NO_VALUE))[1] == version for goal in self.goals.values())
+        return not maker.flags & UNSEEN
 
     def replaced(self, pid: PathId, version: ValueId) -> bool:
         """Whether the step that left this version did not look at what had been there before, or failed."""

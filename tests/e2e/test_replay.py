@@ -179,3 +179,17 @@ def test_another_environment_is_makes_affair(built: Project) -> None:
     built.write("a.c", "3\n")
     built.check(built.build(NEW_ONE="1"))
     assert mode(built) == "replay"
+
+
+def test_an_included_makefile_that_comes_out_differently_has_its_make_evaluate(project: Project) -> None:
+    """The make that has it made reads it then: what it was made from is an edited source like any other."""
+    project.write("Makefile", "all:\n\t$(MAKE) -C sub\n")
+    text = "all: out\ninclude words.mk\nout: in\n\techo $(WORDS) > out\nwords.mk: words.in\n\tsed 's/^/WORDS := /' $< > $@\n"
+    project.write("sub/Makefile", text)
+    project.write("sub/words.in", "one\n")
+    project.write("sub/in", "")
+    project.check(project.build())
+    for word in ("two", "three"):
+        project.write("sub/words.in", f"{word}\n")
+        project.check(project.build())
+        assert project.text("sub/out") == f"{word}\n"

@@ -195,3 +195,17 @@ def test_a_shell_function_that_failed_is_as_current_as_any(project: Project, sta
     project.write("in", "in\n")
     project.check(project.build())
     project.check_null(project.rebuild())
+
+
+def test_another_goal_asks_again_for_what_a_script_with_make_in_it_had_left(project: Project) -> None:
+    """No single step is the maker of such a product; it was taken for a source, and what was lost was not missed."""
+    project.environment["HASHMAKE_STORE"] = "off"
+    script = "rm -rf d; mkdir d; $(MAKE) -s -f inner.mak && cat d/one in > pkg"
+    project.write("Makefile", f"all: pkg\npkg: in\n\t{script}\n")
+    project.write("inner.mak", "all:\n\tcp in d/one\n")
+    project.write("in", "1\n")
+    project.check(project.build())
+    project.lose("d/one")
+    project.check(project.build("all"))
+    project.damage("pkg")
+    project.check(project.build())
