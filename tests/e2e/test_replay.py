@@ -184,8 +184,8 @@ def test_another_environment_is_makes_affair(built: Project) -> None:
 def test_an_included_makefile_that_comes_out_differently_has_its_make_evaluate(project: Project) -> None:
     """The make that has it made reads it then: what it was made from is an edited source like any other."""
     project.write("Makefile", "all:\n\t$(MAKE) -C sub\n")
-    text = "all: out\ninclude words.mk\nout: in\n\techo $(WORDS) > out\nwords.mk: words.in\n\tsed 's/^/WORDS := /' $< > $@\n"
-    project.write("sub/Makefile", text)
+    rule = "words.mk: words.in\n\tsed 's/^/WORDS := /' $< > $@\n"
+    project.write("sub/Makefile", f"all: out\ninclude words.mk\nout: in\n\techo $(WORDS) > out\n{rule}")
     project.write("sub/words.in", "one\n")
     project.write("sub/in", "")
     project.check(project.build())
