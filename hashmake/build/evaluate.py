@@ -204,7 +204,7 @@ class Session:
                     saved = self._saving.leave(engine)
                     return engine, 0 if supervisor.signals else EXIT_FAILED, supervisor.signals, saved
                 code, root, result = done or run_make(setting, engine, supervisor)
-                engine.evaluation.restart |= view.full
+                engine.evaluation.restart |= view.full | preparation.begin_anew(engine)
                 first = first_contact and not recording.sources
                 saved = self._saving.finish(engine, root, result, code, first)
         finally:

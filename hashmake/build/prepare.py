@@ -7,6 +7,8 @@ from hashmake.build.ages import Ages
 from hashmake.build.setting import Setting
 from hashmake.disk import git
 from hashmake.errors import StateUnusable
+from hashmake.judge.added import added_to
+from hashmake.judge.engine import Engine
 from hashmake.judge.tree import Tree
 from hashmake.model.result import UNSEEN
 from hashmake.model.tables import NO_VALUE, PathId, ValueId
@@ -204,6 +206,20 @@ class Preparation:
             view.set(path, FOREIGN, moment)  # a rule makes it: it is to be asked for, whatever looks newer
         else:
             view.made(path, moment, start != NO_VALUE, True)
+
+    def begin_anew(self, engine: Engine) -> bool:
+        """Remove what a step added to where it should have begun with nothing; whether there was any.
+
+        It had been left in sight (`taken`). A copy of it is kept.
+        """
+        found = {pid: self.altered[pid] for pid in self.taken if self._setting.keeper.holds(self._path(pid))}
+        wrong = added_to(engine.evaluation, engine.ending.ran_now, found)
+        for pid in wrong:
+            self._setting.disk.remove(self._path(pid), self._setting.places)
+        return bool(wrong)
+
+    def _path(self, pid: PathId) -> bytes:
+        return self._setting.recording.tables.paths[pid]
 
     def first_sight(self, path: bytes, version: bytes) -> int:
         """The moment of a source that is recorded for the first time: it keeps its place among those not recorded."""

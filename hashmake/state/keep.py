@@ -75,6 +75,10 @@ class Keeper:
             return  # no room, or not to be read: then the build can't replace it without a word either
         self._copies[path] = (copy, version)
 
+    def holds(self, path: bytes) -> bool:
+        """Whether there is a copy of what lay on this path."""
+        return path in self._copies
+
     def replaced(self) -> list[tuple[bytes, bytes]]:
         """Paths that do not hold any more what was copied, with their copies; the other copies are removed."""
         lost = []
