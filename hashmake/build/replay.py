@@ -29,9 +29,13 @@ def known_course(setting: Setting, engine: Engine) -> tuple[Result, Course] | No
     course = recording.course(record.id) if record is not None else None
     if record is None or course is None or record.flags & ~(PLACED | SAYS) != COMPOSITE:
         return None
-    before = engine.environments.of(recording.env_blocks.all[course.block])
-    same = before.variables == _here(engine).variables
+    # Variables that count are as they were, or this would not be the record; what others hold is handed on as it is now.
+    same = _of_make(recording.env_blocks.all[course.block]) == _of_make(_here(engine).block)
     return (record, course) if same and course.words == engine.courses.words else None
+
+
+def _of_make(block: bytes) -> set[bytes]:
+    return {s for s in block.split(b"\0") if s.startswith((b"MAKEFLAGS=", b"MAKELEVEL=", b"GNUMAKEFLAGS="))}
 
 
 def _here(engine: Engine) -> Environment:

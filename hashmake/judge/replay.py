@@ -12,6 +12,7 @@ from collections.abc import Callable
 from posixpath import dirname
 
 from hashmake.judge.account import Account
+from hashmake.judge.blocks import Blocks
 from hashmake.judge.courses import ALL, ONE_BY_ONE, said
 from hashmake.judge.engine import Engine
 from hashmake.judge.running import Below, Line, Restored, Running
@@ -160,6 +161,7 @@ class Replay:
         self._stopped = stopped
         self._recording = engine.evaluation.recording
         self._tree = engine.evaluation.tree
+        self._blocks = Blocks(self._recording.env_blocks.all, b"", b"")
         self._at_work: dict[int, _AtWork] = {}
         self._open: list[_Open] = []  # the goal's make first
         self._missed: set[PathId] = set()  # looked for in vain by a step that ran; made later, it ran too soon
@@ -169,6 +171,8 @@ class Replay:
 
     def goal(self, root: Running, record: Result, course: Course) -> None:
         """All steps of a goal. Raises LeftToMake; then no step is at work any more."""
+        blocks = self._recording.env_blocks.all
+        self._blocks = Blocks(blocks, blocks[course.block], root.environment.block)
         try:
             self._go(root, record, course)
             self._look_for_missed()
@@ -200,7 +204,8 @@ class Replay:
             old = self._recording.result(call.result)
             if old is None:
                 raise LeftToMake(b"a step is not recorded any more")
-            inside = self._enter(inside, self._directory(call, old))
+            if old.kind != SHELL:  # to which make 4.3 gives the flags that it was given itself
+                inside = self._enter(inside, self._directory(call, old))
             self._room_for(old, 1 if course.serial else self._jobs)
             self._call(running, call, old)
             self._go_on()
@@ -237,7 +242,7 @@ class Replay:
 
         It says so where the flags that it gives to makes below have a `w`.
         """
-        block = b"\0" + self._recording.env_blocks.all[call.block]
+        block = b"\0" + self._blocks[call.block]
         flags = block.partition(b"\0MAKEFLAGS=")[2].partition(b"\0")[0].partition(b" ")[0]
         level = block.partition(b"\0MAKELEVEL=")[2].partition(b"\0")[0]
         if b"w" not in flags or b"=" in flags or flags.startswith(b"-") or not level.isdigit():
@@ -264,7 +269,7 @@ class Replay:
         for call in course.calls:
             old = self._recording.result(call.result)
             if old is not None and old.kind == SHELL and outs.isdisjoint(paths[f] for f in old.facts):
-                self._must_answer(old, self._recording.env_blocks.all[call.block])
+                self._must_answer(old, self._blocks[call.block])
 
     def _differs(self, kind: int, pid: PathId, fact: bytes, old: bytes, new: bytes) -> bool:
         if kind in (ABSENT, EXISTS):
@@ -293,14 +298,14 @@ class Replay:
         engine = self._engine
         cwd = self._tree.tables.paths[old.cwd]
         argv = call.argv or old.argv
-        block = self._recording.env_blocks.all[call.block]
+        block = self._blocks[call.block]
         if old.kind == SHELL:
             self._must_answer(old, block)
         self._touched = True
         line = Line((above.number, call.recipe), call.later, call.echo) if call.recipe else None
         answer = engine.ask(old.kind, above.number, cwd, argv, block, line)
         if isinstance(answer, Running):
-            self._run(answer, call, old, block)
+            self._run(answer, call, old)
         elif isinstance(answer, Restored):
             self._one_by_one(answer.first)
             self._show(call.echo + b"\n" if call.echo else b"", b"")
@@ -317,10 +322,12 @@ class Replay:
         if self._engine.judging.judge(old, environment, self._tree.tables.paths[old.cwd]) is not None:
             raise LeftToMake(b"make has to be given the output of a command")
 
-    def _run(self, running: Running, call: Call, old: Result, block: bytes) -> None:
+    def _run(self, running: Running, call: Call, old: Result) -> None:
+        block = self._blocks.recorded(call.block)
+        argv = call.argv or old.argv
         cwd = self._tree.tables.paths[old.cwd]
         sealed = self._engine.courses.sealed
-        if running.kind != RECIPE or sealed is None or sealed(said(RECIPE, cwd, running.argv, block)) != call.seal:
+        if running.kind != RECIPE or sealed is None or sealed(said(RECIPE, cwd, argv, block)) != call.seal:
             self._engine.evaluation.running.pop(running.number, None)
             raise LeftToMake(b"a step that make was not heard to ask for")
         self._one_by_one(running.first)
@@ -344,8 +351,8 @@ class Replay:
 
     def _same_but_for_jobs(self, one: int, other: int) -> bool:
         """Whether two environment blocks are the same, but for how many jobs there are, and where they come from."""
-        blocks = self._recording.env_blocks.all
-        return one == other or _JOBS.sub(b"", blocks[one]) == _JOBS.sub(b"", blocks[other])
+        block = self._blocks.recorded
+        return one == other or _JOBS.sub(b"", block(one)) == _JOBS.sub(b"", block(other))
 
     def _went(self, running: Running, old: Result, course: Course) -> bool:
         """Go through a make below. False: what is left of it is left to that make, and to no other."""

@@ -171,14 +171,30 @@ def test_an_interrupt_leaves_nothing_torn(built: Project) -> None:
     built.check(built.rebuild())
 
 
-def test_another_environment_is_makes_affair(built: Project) -> None:
-    """Steps are started with the environment that make gave them; a new program could look for the new variable."""
+@pytest.mark.parametrize("command", ["echo $${NEW_ONE-none}", "sh show"])
+def test_a_variable_that_no_step_could_name_is_handed_on_as_it_is_now(project: Project, command: str) -> None:
+    """A terminal of its own for each build; and a script that begins to ask for one of its variables."""
+    project.environment["HASHMAKE_STORE"] = "off"
+    project.write("Makefile", "all: out\n\t$(MAKE) -C sub\nout: in\n\tcat in > out\n")
+    project.write("sub/Makefile", f"all: out\nout: ../in show\n\t. ./show > out\n\techo {command.split()[0]} >> out\n")
+    project.write("sub/show", "cat ../in\n")
+    project.write("in", "1\n")
+    project.check(project.build(NEW_ONE="0"))
+    for number, variables in enumerate(({}, {"NEW_ONE": "1"}, {"NEW_ONE": "2"})):
+        project.write("in", f"{number}\n")
+        project.check(project.build(**variables))
+        assert mode(project) == "replay"
+    project.write("sub/show", command.replace("$$", "$").replace("sh show", "env | grep NEW_ONE") + "\n")
+    project.check(project.build(NEW_ONE="3"))
+    assert (mode(project), project.text("sub/out").split()[0].removeprefix("NEW_ONE=")) == ("replay", "3")
+    project.check(project.build(NEW_ONE="4"))  # now it counts
+    assert project.text("sub/out").split()[0].removeprefix("NEW_ONE=") == "4"
+
+
+def test_makes_own_flags_in_the_environment_are_makes_affair(built: Project) -> None:
     built.write("a.c", "2\n")
-    built.check(built.build(NEW_ONE="1"))
+    built.check(built.build(MAKELEVEL="1"))
     assert mode(built) == "make"
-    built.write("a.c", "3\n")
-    built.check(built.build(NEW_ONE="1"))
-    assert mode(built) == "replay"
 
 
 def test_an_included_makefile_that_comes_out_differently_has_its_make_evaluate(project: Project) -> None:
