@@ -29,7 +29,7 @@ def known_course(setting: Setting, engine: Engine) -> tuple[Result, Course] | No
     course = recording.course(record.id) if record is not None else None
     if record is None or course is None or record.flags & ~(PLACED | SAYS) != COMPOSITE:
         return None
-    # Variables that count are as they were, or this would not be the record; what others hold is handed on as it is now.
+    # Variables that count are as they were, or this would be another record; what others hold is handed on as it is.
     same = _of_make(recording.env_blocks.all[course.block]) == _of_make(_here(engine).block)
     return (record, course) if same and course.words == engine.courses.words else None
 

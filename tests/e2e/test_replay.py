@@ -176,13 +176,17 @@ def test_a_variable_that_no_step_could_name_is_handed_on_as_it_is_now(project: P
     """A terminal of its own for each build; and a script that begins to ask for one of its variables."""
     project.environment["HASHMAKE_STORE"] = "off"
     project.write("Makefile", "all: out\n\t$(MAKE) -C sub\nout: in\n\tcat in > out\n")
-    project.write("sub/Makefile", f"all: out\nout: ../in show\n\t. ./show > out\n\techo {command.split()[0]} >> out\n")
+    project.write(
+        "sub/Makefile", f"all: out\nout: ../in show\n\t. ./show > out\n\techo {command.split(maxsplit=1)[0]} >> out\n"
+    )
     project.write("sub/show", "cat ../in\n")
     project.write("in", "1\n")
     project.check(project.build(NEW_ONE="0"))
-    for number, variables in enumerate(({}, {"NEW_ONE": "1"}, {"NEW_ONE": "2"})):
-        project.write("in", f"{number}\n")
-        project.check(project.build(**variables))
+    for value in ("", "1", "2"):
+        project.environment.pop("NEW_ONE", None)
+        project.environment.update({"NEW_ONE": value} if value else {})
+        project.write("in", f"{value}\n")
+        project.check(project.build())
         assert mode(project) == "replay"
     project.write("sub/show", command.replace("$$", "$").replace("sh show", "env | grep NEW_ONE") + "\n")
     project.check(project.build(NEW_ONE="3"))
