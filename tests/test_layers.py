@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "hashmake"
 # A room imports from itself and from those before it. A module in no room (front, request, errors) stands just above
 # the highest room that it imports from: one that imports from none may be used everywhere.
 ROOMS = "model kbuild judge disk null state store run progress reports build verify".split()
-NO_PYTHON = {"interpose", "launcher", "demo_tree"}
+NO_PYTHON = {"interpose", "launcher", "looker", "demo_tree"}
 # They decide without looking at the world, and so can be tested, and trusted, without files, clocks and processes.
 PURE = {"model", "kbuild", "judge"}
 WORLD = set(

@@ -9,18 +9,9 @@ import time
 
 from hashmake.errors import EXIT_INTERNAL, Damaged, StateUnusable
 from hashmake.null.check import Check
-from hashmake.null.manifest import Manifest, unpack_manifest
 from hashmake.request import Request
 from hashmake.state.nulllog import save_null
 from hashmake.tell import say
-
-
-class Compared:
-    """A null build: how many paths were compared, and the goals that are up to date."""
-
-    def __init__(self, manifest: Manifest) -> None:
-        self.paths = sum(len(manifest[column]) for column in (0, 2, 4, 5, 9))
-        self.goals = manifest[8]
 
 
 def run(words: list[str], state_dir: str | None = None, drop_in: bool = False) -> int:
@@ -80,45 +71,38 @@ def build(request: Request) -> int:
         state.check()
         state.lock()
         asked = request.arguments
-        if not (asked.always_make or asked.evaluate or asked.new_files or asked.old_files):
-            compared = _null(request, check)
-            if compared is not None:
-                state.remember(request.start, request.words)
-                _say_null(request, compared)
-                state.release()
-                return 0
+        evaluates = asked.always_make or asked.evaluate or asked.new_files or asked.old_files
+        if not evaluates and _null(request, check):
+            state.remember(request.start, request.words)
+            _say_null(request, check)
+            state.release()
+            return 0
     from hashmake.build.evaluate import evaluate
 
     return evaluate(request, check)
 
 
-def _null(request: Request, check: Check) -> Compared | None:
-    """What was compared, if nothing changed since the last complete build; None: not known to be so."""
+def _null(request: Request, check: Check) -> bool:
+    """Whether nothing changed since the last complete build; False: not known to be so."""
     build = request.state.last_build()
     if build is None or _given_back(request):
-        return None  # a build did not end in order: what it left is looked at more closely
-    manifest = _compared(request, check)
-    if manifest is None:
-        return None
+        return False  # a build did not end in order: what it left is looked at more closely
+    if not _agrees(request, check):
+        return False
     save_null(request.state.path, build, request.words, int((time.monotonic() - request.began) * 1e6))
-    return Compared(manifest)
+    return True
 
 
-def _compared(request: Request, check: Check) -> Manifest | None:
-    """The manifest with which the tree agrees; None: there is none, or it does not."""
+def _agrees(request: Request, check: Check) -> bool:
+    """Whether the tree agrees with the manifest; False also where there is none."""
     complete = request.complete()
     names = complete.names()
     if names is None:
-        return None
+        return False
     request.choose(names)
-    stored = complete.manifest(request.inputs)
-    if stored is None or (request.query and stored[1]):
-        return None
-    try:
-        manifest = unpack_manifest(stored[0])
-    except Damaged:
-        return None
-    return manifest if check.first_difference(manifest) is None else None
+    if request.query and complete.says(request.inputs):
+        return False
+    return check.agrees(complete.path(request.inputs))
 
 
 def _given_back(request: Request) -> bool:
@@ -130,14 +114,17 @@ def _given_back(request: Request) -> bool:
     return not all(load(request.state.path).values())
 
 
-def _say_null(request: Request, compared: Compared) -> None:
+def _say_null(request: Request, check: Check) -> None:
     if request.drop_in:
         if not request.arguments.silent:
-            for goal in compared.goals:
+            from hashmake.null.manifest import GOALS, unpack_manifest
+
+            manifest = request.complete().manifest(request.inputs)
+            for goal in unpack_manifest(manifest)[GOALS] if manifest else ():
                 sys.stdout.buffer.write(b"make: '" + goal + b"' is up to date.\n")
     elif not request.quiet:
         wall = time.monotonic() - request.began
-        say(f"nothing changed ({compared.paths:,} paths compared in {wall:.2f} s); make was not started")
+        say(f"nothing changed ({check.compared:,} paths compared in {wall:.2f} s); make was not started")
 
 
 def _dry_run(request: Request) -> int:
@@ -173,7 +160,7 @@ def _question(request: Request) -> int:
 
 def _known_current(request: Request) -> tuple[bool, bool]:
     """Whether this goal was built before, and whether nothing changed since."""
-    if _compared(request, Check()) is not None:
+    if _agrees(request, Check()):
         return True, True
     from hashmake.state.database import Database
 

@@ -1,5 +1,6 @@
 """A build that is not null: make evaluates in the clean view, the supervisor answers its steps, what ran is kept."""
 
+import gc
 import os
 from signal import SIGINT
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from hashmake.progress.plain import Progress
 
 _MAX_RESTARTS = 3
+_COLLECT = 50_000, 20, 50  # how often: see the module gc
 
 
 def evaluate(request: Request, check: Check) -> int:
@@ -54,7 +56,12 @@ def evaluate(request: Request, check: Check) -> int:
     state.remember(request.start, request.words)
     if not os.path.exists(library_path()):
         raise StateUnusable(f"{library_path()}: the interposer is missing; reinstall hashmake")
+    # What is loaded stays: to look through it for garbage again and again costs a tenth of a small build.
+    gc.disable()
     opened = open_recording(state)
+    gc.freeze()
+    gc.set_threshold(*_COLLECT)
+    gc.enable()
     code = 2
     ruined = ""
     session: Session | None = None
@@ -121,7 +128,9 @@ class Session:
         self._again = before is not None
         self._failed = before.left.failed if before is not None and before.left is not None else set()
         self._setting = setting = Setting(request, opened)
-        setting.disk.know_contents(check.same, check.since_ns)
+        self._check = check
+        if setting.manifest is not None:
+            setting.disk.know_contents(check.same(setting.manifest), check.since_ns)
         self._preparation = Preparation(setting)
         self._saving = Saving(setting, self._preparation)
         self._before = before._log if before is not None else None
@@ -183,6 +192,7 @@ class Session:
         preparation.own_up()
         preparation.learn_ages()
         preparation.hide(tree, view)
+        preparation.believe(tree, self._check)
         library = loadable(run_dir)
         done: tuple[int, Running, Result] | None = None
         engine = setting.engine(tree, run_dir, library, self._progress.step)

@@ -10,10 +10,14 @@ from hashmake.errors import StateUnusable
 from hashmake.judge.added import added_to
 from hashmake.judge.engine import Engine
 from hashmake.judge.tree import Tree
+from hashmake.model.kinds import LIST, NAME, NEVER
 from hashmake.model.result import UNSEEN
-from hashmake.model.tables import NO_VALUE, PathId, ValueId
+from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
+from hashmake.null.check import Check
 from hashmake.run.view import FOREIGN, HIDDEN, HIDE, SOURCE, TIME, View, first_sight
 from hashmake.tell import say
+
+_BY_NAMES = frozenset((LIST, NAME, NEVER))  # facts that the null check compares in another way, or not at all
 
 
 class Preparation:
@@ -172,6 +176,19 @@ class Preparation:
             view.set(path, SOURCE, self._ages.moment(mtime_ns))
         view.moment(tree.seq)
         recording.seq = tree.seq
+
+    def believe(self, tree: Tree, check: Check) -> None:
+        """What the null check has seen of paths that this goal does not make need not be looked at again."""
+        recording, tables = self._setting.recording, self._setting.recording.tables
+        rid = self._setting.goal.root_for(self._setting.request.inputs)
+        root = recording.result(rid) if rid is not None else None
+        manifest = self._setting.manifest
+        if root is None or manifest is None or not check.compared:
+            return
+        ids = tables.path_ids
+        other = {ids.get(path) for path in check.changed(manifest)} | tree.state.keys() | tree.assumed_new
+        kinds, paths = tables.fact_kind, tables.fact_path
+        tree.holds.update(FactId(f) for f in root.facts if kinds[f] not in _BY_NAMES and paths[f] not in other)
 
     def _begin_product(self, tree: Tree, view: View, pid: PathId) -> None:
         recording, goal = self._setting.recording, self._setting.goal

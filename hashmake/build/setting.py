@@ -14,7 +14,7 @@ from hashmake.model.makeargs import without_jobs
 from hashmake.model.plugin import AnyProject, Plugin
 from hashmake.model.result import QUERY, SAYS
 from hashmake.model.roots import Roots
-from hashmake.null.manifest import unpack_manifest
+from hashmake.null.manifest import LAZY, unpack_manifest
 from hashmake.request import Request
 from hashmake.run.trace import traces_in
 from hashmake.state.keep import Keeper
@@ -31,6 +31,7 @@ class Setting:
     keeper   copies of what a person wrote
     store    of what steps left, for all trees of this user; None: off
     names    of the variables that count for this goal, packed, as known before the build
+    manifest  of the last complete build of this goal; None: there was none that counts
     own      the state directory
     places   directories whose leftovers may be removed; tables: directories in which the project's tables of names lie
     """
@@ -46,8 +47,9 @@ class Setting:
         self.names = complete.names()
         request.choose(self.names)
         stored = complete.manifest(request.inputs)
-        if stored is not None:
-            self.disk.know_looks(*unpack_manifest(stored[0])[9:])
+        self.manifest = unpack_manifest(stored) if stored else None
+        if self.manifest is not None:
+            self.disk.know_looks(*self.manifest[LAZY:])
         self.store = _store(request)
         self.places = tuple(os.fsencode(d) for d in (request.where, request.out))
         self.tables = tuple(os.fsencode(d) for d in (request.where, request.configured))

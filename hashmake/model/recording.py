@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _KEEP_PER_KEY = 8
+_COMPOSITES = (
+    3  # of a step in which make ran: they are large, each edit below makes another one, and evaluating is cheap
+)
 
 
 class Seed(NamedTuple):
@@ -38,6 +41,7 @@ class Recording:
     sources   path -> (last known version, moment at which it was last seen to change)
     links     (path, version) -> versions that known steps made of it -> the latest that did (0: a composite)
     findings  (kind, version of a file) -> what was found in its text
+    gone      numbers of results that nothing leads to any more, not yet deleted
     seeds     path of a table -> how it began, and what the last build came to (judge/projector.py)
     touched   (path, version) -> steps that left its content alone, and changed its mode, say
     undone    what such a step had done was lost in this build, and may have been done again or not
@@ -61,6 +65,7 @@ class Recording:
         self.undone = False
         self.new_results: list[Result] = []
         self.new_links = array("I")
+        self.gone: list[ResultId] = []
         self.changed_keys: set[bytes] = set()
         self.new_products: list[tuple[bytes, PathId]] = []
         self._results: dict[ResultId, Result] = {}
@@ -116,11 +121,20 @@ class Recording:
         self._results[result.id] = result
         self.new_results.append(result)
         ids.append(result.id)
-        del ids[:-_KEEP_PER_KEY]
+        self._let_go(ids, _COMPOSITES if result.flags & COMPOSITE else _KEEP_PER_KEY)
         self.changed_keys.add(result.key)
         if not result.flags & (COMPOSITE | FAILED):
             self._learn_versions(result)
         return result
+
+    def _let_go(self, ids: list[ResultId], keep: int) -> None:
+        """Keep the newest results of a step. A plain one may still be the maker of a version: compaction knows that."""
+        roots = {rid for goal in self.goals.values() for _inputs, rid in goal.roots}
+        for rid in ids[:-keep]:
+            old = self.result(rid)
+            if old is not None and old.flags & COMPOSITE and rid not in roots:
+                self.gone.append(rid)
+        del ids[:-keep]
 
     def learn_course(self, rid: ResultId, course: Course) -> None:
         """How make went through a composite the last time that it did."""
@@ -305,6 +319,7 @@ class Recording:
         self.new_products.clear()
         self.new_findings.clear()
         self.new_courses.clear()
+        self.gone.clear()
         del self.new_links[:]
 
 

@@ -12,6 +12,8 @@ import struct
 from hashmake.errors import Damaged
 from hashmake.model.packing import pack_list, unpack_list
 
+READS, LOOKS, ABSENT, LISTED, GOALS, LAZY = 0, 2, 4, 5, 8, 9  # where each group of lists begins (../looker/looker.h)
+
 Lists = list[bytes]
 Manifest = tuple[Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists, Lists]
 

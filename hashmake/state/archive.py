@@ -158,7 +158,8 @@ class Archive:
         paths_of = recording.tables.paths
         if listed:
             roll.append(os.path.dirname(self._db.directory), [(g, paths_of[p]) for g, p in recording.new_products])
-        self._db.put_all(items)
+        gone = [letter + BE.pack(rid) for rid in recording.gone for letter in (b"r", b"y")]
+        self._db.put_all(items, gone)
         self._chunk += 1
         recording.saved()
 

@@ -170,10 +170,10 @@ class _Copy:
         """All of the old recording, but of its results only these."""
         old, new = self._old, self.new
         new.seq, new.build, new.next_result = old.seq, old.build, old.next_result
-        for rid in sorted(kept):
-            result = old.result(rid)
-            if result is not None:
-                self._result(result)
+        results = [result for rid in sorted(kept) if (result := old.result(rid)) is not None]
+        self._take_facts(results)
+        for result in results:
+            self._result(result)
         for key in {result.key for result in new.new_results}:
             new.ids_for(key).extend(rid for rid in old.ids_for(key) if rid in kept)
             new.changed_keys.add(key)
@@ -196,13 +196,22 @@ class _Copy:
     def _value(self, vid: int) -> ValueId:
         return self.new.tables.value(self._old.tables.values[vid])
 
-    def _fact(self, fid: int) -> FactId:
-        found = self._facts.get(fid)
-        if found is None:
-            tables = self._old.tables
-            path, value = self._path(tables.fact_path[fid]), self._value(tables.fact_value[fid])
-            found = self._facts[fid] = self.new.tables.fact(tables.fact_kind[fid], path, value)
-        return found
+    def _take_facts(self, results: list[Result]) -> None:
+        """All facts that are needed, in their old order: what was sorted by their numbers stays so."""
+        used: set[int] = set()
+        for result in results:
+            used.update(result.facts)
+            course = self._old.course(result.id) if result.flags & COMPOSITE else None
+            if course is not None:
+                used.update(course.facts, course.looks, course.decides)
+        tables = self._old.tables
+        kinds, paths, values = tables.fact_kind, tables.fact_path, tables.fact_value
+        for fid in sorted(used):
+            path, value = self._path(paths[fid]), self._value(values[fid])
+            self._facts[fid] = self.new.tables.fact(kinds[fid], path, value)
+
+    def _renumbered(self, facts: "array[int]") -> "array[int]":
+        return array("I", map(self._facts.__getitem__, facts))
 
     def _environment(self, number: int) -> int:
         found = self._environments.get(number)
@@ -219,7 +228,7 @@ class _Copy:
         new.stdout, new.stderr, new.kept = old.stdout, old.stderr, old.kept
         new.env = self._environment(old.env)
         new.full_env = self._block(old.full_env)
-        new.facts = array("I", sorted(map(self._fact, old.facts)))
+        new.facts = self._renumbered(old.facts)
         for pid, pre, post in old.outputs():
             new.outs.extend((self._path(pid), self._value(pre), self._value(post)))
         new.kids, new.modes = old.kids, old.modes
@@ -235,8 +244,7 @@ class _Copy:
 
     def _course(self, old: Course) -> Course:
         new = Course(self._block(old.block))
-        for facts, olds in ((new.facts, old.facts), (new.looks, old.looks), (new.decides, old.decides)):
-            facts.extend(sorted(map(self._fact, olds)))
+        new.facts, new.looks, new.decides = map(self._renumbered, (old.facts, old.looks, old.decides))
         new.reread.extend(map(self._path, old.reread))
         new.names, new.words, new.goal, new.serial = old.names, old.words, old.goal, old.serial
         new.calls = [call._replace(block=self._block(call.block)) for call in old.calls]

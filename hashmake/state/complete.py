@@ -31,15 +31,23 @@ class Complete:
         found = self._request()
         return found[0] if found else None
 
-    def manifest(self, inputs: bytes) -> tuple[bytes, bool] | None:
-        """The manifest for these inputs, and whether steps that make no files are make's own."""
-        data = _read(self._path(b"n", inputs))
-        return (data[1:], data[:1] == b"1") if data else None
+    def path(self, inputs: bytes) -> str:
+        """The file that holds the manifest for these inputs, if there is one."""
+        return self._path(b"n", inputs)
+
+    def says(self, inputs: bytes) -> bool:
+        """Whether make itself starts steps there that make no files."""
+        return (_read(self.path(inputs)) or b"")[:1] == b"1"
+
+    def manifest(self, inputs: bytes) -> bytes | None:
+        """The manifest for these inputs; None: there is none that can be believed."""
+        data = _read(self.path(inputs))
+        return data[1:] if data else None
 
     def save(self, names: bytes, inputs: bytes, manifest: bytes | None, says: bool) -> None:
         """A build is complete. `manifest`: None where it can't be null. Raises StateUnusable."""
         known = [each for each in self._request()[1:] if each != inputs]
-        path = self._path(b"n", inputs)
+        path = self.path(inputs)
         try:
             os.makedirs(self._directory, 0o700, exist_ok=True)
             if manifest is not None:
@@ -48,7 +56,7 @@ class Complete:
             else:
                 _remove(path)
             for old in known[:-_KEPT]:
-                _remove(self._path(b"n", old))
+                _remove(self.path(old))
             _write(self._names, pack_list([names, *known[-_KEPT:]]))
         except OSError as error:
             raise StateUnusable(f"{self._directory}: can't write ({error.strerror}); is the disk full?") from error

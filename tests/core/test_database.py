@@ -10,8 +10,9 @@ import pytest
 
 from hashmake.errors import Damaged
 from hashmake.model import kinds, tables
+from hashmake.model.course import Course
 from hashmake.model.recording import Recording
-from hashmake.model.result import RECIPE, Result
+from hashmake.model.result import COMPOSITE, RECIPE, Result, ResultId
 from hashmake.model.tables import PathId
 from hashmake.state.archive import Archive
 from hashmake.state.database import Database
@@ -64,6 +65,29 @@ def test_two_saves_add_up(tmp_path: Path) -> None:
     recording.tables.path(b"/w/later")
     archive.save(recording)
     assert Archive(db).load().tables.paths == recording.tables.paths
+    db.close()
+
+
+def test_old_results_of_a_step_with_make_in_it_are_deleted(tmp_path: Path) -> None:
+    """They name every file below; each edit makes another one. That of a goal stays, however old; so do plain steps."""
+    db = Database(str(tmp_path))
+    archive = Archive(db)
+    recording = filled()
+    for flags in (0, COMPOSITE):
+        for number in range(10):
+            result = Result((b"make's" if flags else b"plain").ljust(16), RECIPE, PathId(0), [b"%d" % number])
+            result.flags, result.env = flags, recording.env_sets.number(b"N=%d" % number)
+            result = recording.accept(result)
+            if flags:
+                recording.learn_course(result.id, Course(0))
+            if number == 0:
+                recording.goal(b"g" * 16).set_root(b"%d" % flags * 16, result)
+            archive.save(recording)
+    names = [Result.unpack(ResultId(1), row).argv[0] for _key, row in db.scan(b"r") if row[:6] == b"make's"]
+    assert names == [b"0", b"7", b"8", b"9"]
+    assert len(db.scan(b"y")) == 4
+    assert len([row for _key, row in db.scan(b"r") if row[:5] == b"plain"]) == 10
+    assert [r.argv for r in Archive(db).load().candidates(b"make's".ljust(16))] == [[b"9"], [b"8"], [b"7"]]
     db.close()
 
 

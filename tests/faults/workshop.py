@@ -18,7 +18,7 @@ from e2e.running import drained, members
 from e2e.snapshot import contents, differences, names
 from hashmake.errors import Damaged
 from hashmake.null.check import Check
-from hashmake.null.manifest import unpack_manifest
+from hashmake.null.manifest import GOALS, LISTED, unpack_manifest
 
 if TYPE_CHECKING:
     from random import Random
@@ -271,14 +271,14 @@ def clock() -> float:
 
 def not_null(tree: Path) -> list[object]:
     """What is not as each complete build left it, and if that is a listing, how it should be."""
-    manifests = []
+    found: list[object] = []
     for file in (tree / ".hashmake/complete").glob("*"):
         try:
-            manifests.append(unpack_manifest(file.read_bytes()[17:]))
+            manifest = unpack_manifest(file.read_bytes()[17:])
         except Damaged:
             continue  # the names of a goal
-    return [
-        (path, [names for name, *names in zip(*manifest[5:8], strict=True) if name == path])
-        for manifest in manifests
-        for path in [Check().first_difference(manifest)]
-    ]
+        check = Check()
+        if not check.agrees(str(file)):
+            listed = {name: names for name, *names in zip(*manifest[LISTED:GOALS], strict=True)}
+            found += [(path, listed.get(path)) for path in check.changed(manifest)]
+    return found

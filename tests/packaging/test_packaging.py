@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PIP_CACHE = subprocess.run(
     [sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=False
 ).stdout.strip()
-BUILT = {"hashmake/interpose/libhashmake.so", "hashmake/interpose/hmstep"}
+BUILT = {"hashmake/interpose/libhashmake.so", "hashmake/interpose/hmstep", "hashmake/interpose/hmlook"}
 
 
 def tracked() -> set[str]:

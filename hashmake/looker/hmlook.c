@@ -1,0 +1,165 @@
+/* hmlook: whether everything is as the last complete build left it.
+ *
+ *   hmlook MANIFEST
+ *
+ * MANIFEST is a file of state/complete.py. On standard output, as 32-bit numbers of this machine: how many paths were
+ * compared, how many of them differ, and of each of these the column of the manifest and its place in it. The exit
+ * status is 0 if it could be told, 1 if the manifest can't be believed, 2 for want of memory or an output. Nothing is
+ * written elsewhere. As many threads as there are processors take the work in turn, the largest files first: compilers
+ * and their libraries are most of the bytes. */
+#include "looker.h"
+#include "xxh3.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MOST_THREADS 16
+#define LARGE (1u << 20) /* bytes: such a file is a piece of work of its own */
+
+/* A run of places in one column. */
+struct work {
+    int column;
+    uint32_t from, to;
+    uint64_t size;
+};
+
+static struct list columns[COLUMNS];
+static unsigned char *differs[COLUMNS];
+static struct work *works;
+static size_t work_count;
+static atomic_size_t taken;
+static atomic_int failed;
+
+static uint64_t size_of(struct text version)
+{
+    uint64_t size = 0;
+    for (int i = 0; i < 8 && version.length >= 10; i++)
+        size |= (uint64_t)version.at[2 + i] << 8 * i;
+    return size;
+}
+
+static int agrees(int column, uint32_t i, unsigned char *buffer)
+{
+    struct text path = columns[column].items[i];
+    switch (column) {
+    case READS:
+        return reads_as(path, columns[READ_VERSIONS].items[i], buffer);
+    case LOOKS:
+        return looks_like(path, columns[LOOK_VERSIONS].items[i]);
+    case ABSENT:
+        return is_absent(path);
+    case LISTED:
+        return lists_as(path, columns[LISTINGS].items[i], columns[PRODUCTS].items[i]);
+    }
+    return lazily_as(path, columns[LAZY_VERSIONS].items[i], columns[LAZY_SIGNATURES].items[i], buffer);
+}
+
+static void *work(void *unused)
+{
+    size_t n;
+    unsigned char *buffer = malloc(XXH3_TAIL + ROOM);
+    (void)unused;
+    if (!buffer)
+        atomic_store(&failed, 1);
+    while (buffer && (n = atomic_fetch_add(&taken, 1)) < work_count)
+        for (uint32_t i = works[n].from; i < works[n].to; i++)
+            differs[works[n].column][i] = !agrees(works[n].column, i, buffer);
+    free(buffer);
+    return NULL;
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    uint64_t one = ((const struct work *)a)->size, other = ((const struct work *)b)->size;
+    return one < other ? 1 : one > other ? -1 : 0;
+}
+
+static int divide(void)
+{
+    static const struct {
+        int column;
+        uint32_t step;
+    } parts[] = {{READS, 32}, {LAZY, 32}, {LISTED, 16}, {ABSENT, 256}, {LOOKS, 128}};
+    size_t room = columns[READS].count + (size_t)8;
+    for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
+        room += columns[parts[p].column].count / parts[p].step + 1;
+    if (!(works = malloc(2 * room * sizeof *works)))
+        return -1;
+    for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
+        int column = parts[p].column;
+        uint32_t count = columns[column].count, from = 0;
+        if (!(differs[column] = calloc(count + (size_t)1, 1)))
+            return -1;
+        for (uint32_t i = 0; i < count; i++) {
+            uint64_t size = column == READS ? size_of(columns[READ_VERSIONS].items[i]) : 0;
+            if (size >= LARGE) {
+                if (from < i)
+                    works[work_count++] = (struct work){column, from, i, 0};
+                works[work_count++] = (struct work){column, i, i + 1, size};
+                from = i + 1;
+            } else if (i + 1 - from == parts[p].step || i + 1 == count) {
+                works[work_count++] = (struct work){column, from, i + 1, 0};
+                from = i + 1;
+            }
+        }
+    }
+    qsort(works, work_count, sizeof *works, larger_first);
+    return 0;
+}
+
+static int processors(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) ? (int)sysconf(_SC_NPROCESSORS_ONLN) : CPU_COUNT(&set);
+    return n < 1 ? 1 : n > MOST_THREADS ? MOST_THREADS : n;
+}
+
+static int tell(void)
+{
+    static const int told[] = {READS, LOOKS, ABSENT, LISTED, LAZY};
+    uint32_t compared = 0, count = 0, *out, *p;
+    for (size_t t = 0; t < sizeof told / sizeof *told; t++)
+        compared += columns[told[t]].count;
+    if (!(out = malloc((2 + (size_t)2 * compared) * sizeof *out)))
+        return -1;
+    p = out + 2;
+    for (size_t t = 0; t < sizeof told / sizeof *told; t++)
+        for (uint32_t i = 0; i < columns[told[t]].count; i++)
+            if (differs[told[t]][i]) {
+                *p++ = (uint32_t)told[t];
+                *p++ = i;
+                count++;
+            }
+    out[0] = compared;
+    out[1] = count;
+    const char *at = (const char *)out;
+    size_t left = (size_t)((char *)p - (char *)out);
+    while (left) {
+        ssize_t n = write(1, at, left);
+        if (n <= 0)
+            return -1;
+        at += n;
+        left -= (size_t)n;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    pthread_t threads[MOST_THREADS];
+    int begun = 0;
+    if (argc != 2 || read_manifest(argv[1], columns))
+        return 1;
+    if (divide())
+        return 2;
+    for (int i = 1; i < processors() && !pthread_create(&threads[begun], NULL, work, NULL); i++)
+        begun++;
+    work(NULL);
+    while (begun)
+        pthread_join(threads[--begun], NULL);
+    return atomic_load(&failed) || tell() ? 2 : 0;
+}
