@@ -23,6 +23,7 @@ _DEFAULT_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 
 _NO_STORE = "--no-store"
 _NO_REPLAY = "--no-replay"
+_TRUST_CTIME = "--trust-ctime"
 
 
 class Request:
@@ -30,6 +31,7 @@ class Request:
 
     no_store    nothing is kept for other builds, nothing restored
     no_replay   make evaluates, whatever is known of what it would ask for
+    trust_ctime  the null check does not read what has the ctime that it had when it was read
 
     kbuild      whether the makefiles are Kbuild's
     configured  where the tree's own products go; another place than `out` for a module that lies elsewhere
@@ -45,6 +47,8 @@ class Request:
     def __init__(self, words: list[str], state_dir: str | None, drop_in: bool) -> None:
         self.no_store, words = _taken(_NO_STORE, words, drop_in)
         self.no_replay, words = _taken(_NO_REPLAY, words, drop_in)
+        self.trust_ctime, words = _taken(_TRUST_CTIME, words, drop_in)
+        self.trust_ctime |= os.environ.get("HASHMAKE_TRUST_CTIME") == "on"
         self.no_replay |= os.environ.get("HASHMAKE_REPLAY") == "off"
         self.words = words
         self.drop_in = drop_in

@@ -102,7 +102,7 @@ def _agrees(request: Request, check: Check) -> bool:
     request.choose(names)
     if request.query and complete.says(request.inputs):
         return False
-    return check.agrees(complete.path(request.inputs))
+    return check.agrees(complete.path(request.inputs), request.trust_ctime)
 
 
 def _given_back(request: Request) -> bool:

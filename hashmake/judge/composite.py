@@ -20,23 +20,23 @@ from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
 def aggregate(result: Result, events: list[Event], account: Account, tree: Tree, disk: DiskLike) -> list[FactId]:
     """Fill in facts, outs, kids, steps and flags of a composite's result; what its makes themselves looked at."""
     entry: set[FactId] = set()
-    seen: set[int] = set()
-    written: dict[PathId, tuple[ValueId, ValueId]] = {}
+    below = _Below(entry, tree)
     steps = 0
     result.flags |= COMPOSITE
     for event in events:
         if isinstance(event, Below):
             kid = event.result
-            _facts_of(kid, entry, seen, written, tree)
+            below.reads(kid)
             result.kids.append(kid.id)
             steps += kid.steps
             if kid.flags & UNSEEN or (kid.flags & FAILED and kid.kind != SHELL):
                 result.flags |= UNSEEN
                 result.why = result.why or kid.why or b"a step below it failed"
             for write in event.writes:
-                _write(written, *write)
+                below.writes(*write)
         else:
-            _write(written, *event)
+            below.writes(*event)
+    written = below.written
     _own_facts(account, entry, written, tree)
     looks = _looks(account, entry, written, tree, disk)
     result.facts = array("I", sorted(entry))
@@ -47,30 +47,46 @@ def aggregate(result: Result, events: list[Event], account: Account, tree: Tree,
     return looks
 
 
-def _write(written: dict[PathId, tuple[ValueId, ValueId]], pid: PathId, pre: ValueId, post: ValueId) -> None:
-    before = written.pop(pid, None)
-    written[pid] = (before[0] if before is not None else pre, post)
+class _Below:
+    """What steps below read and wrote, in turn.
 
+    entry    facts about the tree as the first of them found it: filled here
+    written  path -> (version before the first write, after the last), in the order of the last
+    """
 
-def _facts_of(
-    kid: Result, entry: set[FactId], seen: set[int], written: dict[PathId, tuple[ValueId, ValueId]], tree: Tree
-) -> None:
-    tables = tree.tables
-    new = set(kid.facts)
-    new -= seen
-    seen |= new
-    if not written:
-        entry.update(map(FactId, new))
-        return
-    fact_path, fact_kind = tables.fact_path, tables.fact_kind
-    for fid in new:
-        pid = fact_path[fid]
-        if fact_kind[fid] == LIST and _made_by_itself(pid, written):
-            continue
-        if fact_kind[fid] == LIST:
-            entry.add(_listing_at_entry(FactId(fid), written, tree))
-        elif pid not in written:
-            entry.add(FactId(fid))
+    def __init__(self, entry: set[FactId], tree: Tree) -> None:
+        self.entry = entry
+        self.written: dict[PathId, tuple[ValueId, ValueId]] = {}
+        self._tree = tree
+        self._seen: set[int] = set()
+        self._inside: set[int] = set()  # facts about what was written; all of them with numbers below _known
+        self._known = len(tree.tables.fact_kind)
+
+    def writes(self, pid: PathId, pre: ValueId, post: ValueId) -> None:
+        """A write, by one of them or in between."""
+        before = self.written.pop(pid, None)
+        if before is None:
+            self._inside.update(self._tree.tables.facts_on.get(pid, ()))
+        self.written[pid] = (before[0] if before is not None else pre, post)
+
+    def reads(self, kid: Result) -> None:
+        """What this one read, or need not read now."""
+        new = set(kid.facts)
+        new -= self._seen
+        self._seen |= new
+        if not self.written:
+            self.entry.update(map(FactId, new))
+            return
+        tables = self._tree.tables
+        listings = new & tables.listings()
+        new -= listings
+        new -= self._inside
+        if new and max(new) >= self._known:
+            new = {f for f in new if f < self._known or tables.fact_path[f] not in self.written}
+        self.entry.update(map(FactId, new))
+        for fid in listings:
+            if not _made_by_itself(tables.fact_path[fid], self.written):
+                self.entry.add(_listing_at_entry(FactId(fid), self.written, self._tree))
 
 
 def _made_by_itself(directory: int, written: dict[PathId, tuple[ValueId, ValueId]]) -> bool:

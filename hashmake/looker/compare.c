@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #define HEAD 10 /* bytes of a file's version that stat tells: F, x or -, the size */
@@ -78,10 +77,28 @@ static int digest_of(int fd, uint64_t size, unsigned char *buffer, unsigned char
     }
 }
 
-int reads_as(struct text path, struct text version, unsigned char *buffer)
+/* Whether a file need not be read, as it has not changed since that was done; and what it held. */
+static int known_to_be(struct text path, const char *name, struct text version, struct mark *mark)
+{
+    struct stat st;
+    unsigned char head[HEAD];
+    const struct mark *known = stat(name, &st) || !S_ISREG(st.st_mode) ? NULL : known_as(path, &st);
+    if (!known || version.length != HEAD + 16)
+        return 0;
+    head_of(&st, head);
+    if (memcmp(head, version.at, HEAD) || memcmp(known->digest, version.at + HEAD, 16))
+        return 0;
+    *mark = *known;
+    return 1;
+}
+
+int reads_as(struct text path, struct text version, struct mark *mark, unsigned char *buffer)
 {
     char room[PATH_MAX];
     const char *name = named(path, room);
+    if (mark && name && known_to_be(path, name, version, mark))
+        return 1;
+    int64_t moment = mark ? real_time() : 0;
     /* No look before the open: it was a regular file, and what has taken its place can't block us. */
     int fd = name ? open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
     struct stat st;
@@ -93,6 +110,8 @@ int reads_as(struct text path, struct text version, unsigned char *buffer)
         head_of(&st, found);
         good = !memcmp(found, version.at, HEAD) && !digest_of(fd, (uint64_t)st.st_size, buffer, found + HEAD)
                && !memcmp(found, version.at, sizeof found);
+        if (good && mark)
+            mark_read(mark, path, &st, moment, found + HEAD);
     }
     close(fd);
     return good;
@@ -281,17 +300,12 @@ int lists_as(struct text path, struct text names, struct text products)
 static int unchanged(const char *name, struct text signature)
 {
     struct stat st;
-    struct timespec now;
     int64_t known[6], here[5];
-    if (signature.length != sizeof known || stat(name, &st) || clock_gettime(CLOCK_REALTIME, &now))
+    if (signature.length != sizeof known || stat(name, &st))
         return 0;
     memcpy(known, signature.at, sizeof known);
-    here[0] = (int64_t)st.st_dev;
-    here[1] = (int64_t)st.st_ino;
-    here[2] = st.st_size;
-    here[3] = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
-    here[4] = st.st_ctim.tv_sec * INT64_C(1000000000) + st.st_ctim.tv_nsec;
-    return !memcmp(here, known, sizeof here) && known[5] <= now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+    signature_of(&st, here);
+    return !memcmp(here, known, sizeof here) && known[5] <= real_time();
 }
 
 int lazily_as(struct text path, struct text version, struct text signature, unsigned char *buffer)
@@ -305,5 +319,5 @@ int lazily_as(struct text path, struct text version, struct text signature, unsi
         return 1;
     if (!lstat(name, &st) && S_ISLNK(st.st_mode))
         return 0; /* it was none */
-    return reads_as(path, version, buffer);
+    return reads_as(path, version, NULL, buffer);
 }

@@ -1,18 +1,20 @@
 /* hmlook: whether everything is as the last complete build left it.
  *
- *   hmlook MANIFEST
+ *   hmlook [-t] MANIFEST
  *
  * MANIFEST is a file of state/complete.py. On standard output, as 32-bit numbers of this machine: how many paths were
  * compared, how many of them differ, and of each of these the column of the manifest and its place in it. The exit
- * status is 0 if it could be told, 1 if the manifest can't be believed, 2 for want of memory or an output. Nothing is
- * written elsewhere. As many threads as there are processors take the work in turn, the largest files first: compilers
+ * status is 0 if it could be told, 1 if the manifest can't be believed, 2 for want of memory or an output. With -t a file
+ * whose ctime says that it has not changed since it was read is not read again (known.c); else nothing is written. As many threads as there are processors take the work in turn, the largest files first: compilers
  * and their libraries are most of the bytes. */
 #include "looker.h"
 #include "xxh3.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,6 +30,7 @@ struct work {
 };
 
 static struct list columns[COLUMNS];
+static struct mark *marks; /* of READS; NULL: all are read */
 static unsigned char *differs[COLUMNS];
 static struct work *works;
 static size_t work_count;
@@ -47,7 +50,7 @@ static int agrees(int column, uint32_t i, unsigned char *buffer)
     struct text path = columns[column].items[i];
     switch (column) {
     case READS:
-        return reads_as(path, columns[READ_VERSIONS].items[i], buffer);
+        return reads_as(path, columns[READ_VERSIONS].items[i], marks ? &marks[i] : NULL, buffer);
     case LOOKS:
         return looks_like(path, columns[LOOK_VERSIONS].items[i]);
     case ABSENT:
@@ -148,18 +151,34 @@ static int tell(void)
     return 0;
 }
 
+/* Whether times count; the file in which what they say is kept. */
+static const char *trusting(int argc, char **argv, char room[PATH_MAX])
+{
+    if (argc != 3 || strcmp(argv[1], "-t") || snprintf(room, PATH_MAX, "%s.times", argv[2]) >= PATH_MAX)
+        return NULL;
+    marks = calloc(columns[READS].count + (size_t)1, sizeof *marks);
+    return marks ? room : NULL;
+}
+
 int main(int argc, char **argv)
 {
     pthread_t threads[MOST_THREADS];
+    char room[PATH_MAX];
+    const char *times;
     int begun = 0;
-    if (argc != 2 || read_manifest(argv[1], columns))
+    if (argc < 2 || read_manifest(argv[argc - 1], columns))
         return 1;
     if (divide())
         return 2;
+    times = trusting(argc, argv, room);
+    if (times)
+        load_known(times);
     for (int i = 1; i < processors() && !pthread_create(&threads[begun], NULL, work, NULL); i++)
         begun++;
     work(NULL);
     while (begun)
         pthread_join(threads[--begun], NULL);
+    if (times && news_among(marks, columns[READS].count))
+        save_known(times, marks, columns[READS].count);
     return atomic_load(&failed) || tell() ? 2 : 0;
 }

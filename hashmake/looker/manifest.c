@@ -15,14 +15,14 @@ static uint32_t number(const unsigned char *p)
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static unsigned char *whole(const char *path, size_t *size)
+unsigned char *whole_file(const char *path, size_t *size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
     unsigned char *data = NULL;
     if (fd < 0)
         return NULL;
-    if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size > SEAL && (data = malloc((size_t)st.st_size))) {
+    if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size > 0 && (data = malloc((size_t)st.st_size))) {
         size_t got = 0;
         ssize_t n = 1;
         while (got < (size_t)st.st_size && (n = read(fd, data + got, (size_t)st.st_size - got)) > 0)
@@ -59,7 +59,7 @@ int read_manifest(const char *path, struct list columns[COLUMNS])
 {
     unsigned char seal[SEAL];
     size_t size = 0, at = SEAL + 1; /* a byte that is not ours lies between them */
-    const unsigned char *data = whole(path, &size);
+    const unsigned char *data = whole_file(path, &size);
     if (!data || size < at)
         return -1;
     hm_xxh3(data + SEAL, size - SEAL, seal);

@@ -8,6 +8,7 @@ from array import array
 from typing import NewType
 
 from hashmake.model import digest
+from hashmake.model.kinds import LIST
 
 PathId = NewType("PathId", int)
 ValueId = NewType("ValueId", int)
@@ -29,6 +30,8 @@ class Tables:
         self.fact_value = array("I", [0])
         self.fact_ids: dict[int, FactId] = {}
         self.facts_on: dict[int, list[FactId]] = {}
+        self._listings: set[int] = set()
+        self._looked_for_listings = 1
         self.saved_paths = 0
         self.saved_values = 1
         self.saved_facts = 1
@@ -63,6 +66,15 @@ class Tables:
             self.fact_ids[packed] = fid
             self.facts_on.setdefault(pid, []).append(fid)
         return fid
+
+    def listings(self) -> set[int]:
+        """All facts that are listings."""
+        at = self.fact_kind.find(LIST, self._looked_for_listings)
+        while at >= 0:
+            self._listings.add(at)
+            at = self.fact_kind.find(LIST, at + 1)
+        self._looked_for_listings = len(self.fact_kind)
+        return self._listings
 
     def saved(self) -> None:
         """Everything is in the database now."""

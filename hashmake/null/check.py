@@ -28,12 +28,13 @@ class Check:
         self.compared = 0
         self._differences: list[tuple[int, int]] = []  # column and place
 
-    def agrees(self, manifest: str) -> bool:
+    def agrees(self, manifest: str, trust_ctime: bool = False) -> bool:
         """Whether the tree is as the manifest in this file says: nothing changed, make need not be started.
 
-        False also where the file is missing or damaged. Raises StateUnusable where nobody can look.
+        False also where the file is missing or damaged. Raises StateUnusable where nobody can look. `trust_ctime`: what
+        has the ctime that it had when it was read is not read again.
         """
-        data = _looked(manifest)
+        data = _looked([*(["-t"] if trust_ctime else []), manifest])
         if len(data) < 8:
             return False
         numbers = struct.unpack(f"={len(data) // 4}I", data)
@@ -54,14 +55,14 @@ class Check:
         return [row for at, row in enumerate(rows) if at not in other]
 
 
-def _looked(manifest: str) -> bytes:
+def _looked(words: list[str]) -> bytes:
     """What the program says; nothing where it can't."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     program = os.path.join(package, "interpose", LOOKER)
     out, inner = os.pipe()
     try:
         actions = [(os.POSIX_SPAWN_DUP2, inner, 1)]
-        pid = os.posix_spawn(program, [LOOKER, manifest], os.environ, file_actions=actions)
+        pid = os.posix_spawn(program, [LOOKER, *words], os.environ, file_actions=actions)
     except OSError as error:
         os.close(out)
         raise StateUnusable(f"{program}: can't be started ({error.strerror}); reinstall hashmake") from error

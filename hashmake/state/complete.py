@@ -3,7 +3,7 @@
 In `complete/` of the state directory lie, each sealed with its digest and replaced as a whole:
 - for each goal and request, the names of the variables that count for it and its last manifests' inputs, newest last;
 - for each of these, its manifest (null/manifest.py), after a byte that tells whether make itself started steps there
-  that make no files.
+  that make no files; and, where ctimes are trusted, what stat said when it was read (../looker/known.c).
 """
 
 import os
@@ -100,7 +100,8 @@ def _write(path: str, data: bytes) -> None:
 
 
 def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
+    for each in (path, path + ".times"):
+        try:
+            os.unlink(each)
+        except FileNotFoundError:
+            pass

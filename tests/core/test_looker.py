@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 import random
+import struct
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from hashmake.disk import reading
 from hashmake.disk.host import host_fact
 from hashmake.errors import StateUnusable
+from hashmake.model import digest
 from hashmake.null import check as looking
 from hashmake.null.check import Check
 from hashmake.null.manifest import ABSENT, LISTED, LOOKS, READS, Manifest, pack_manifest
@@ -199,6 +202,102 @@ def test_a_manifest_that_is_missing_or_damaged_or_cut_short_tells_nothing(tmp_pa
     data[-1] ^= 1
     (tmp_path / "state/complete" / os.path.basename(name)).write_bytes(data)
     assert not Check().agrees(name)
+
+
+def trusting(folder: Path, found: Manifest) -> set[bytes]:
+    """What a look finds that trusts ctimes."""
+    complete = Complete(str(folder / "state"), KEY, KEY)
+    complete.save(b"", KEY, pack_manifest(found), says=False)
+    check = Check()
+    check.agrees(complete.path(KEY), trust_ctime=True)
+    return check.changed(found)
+
+
+MARK = struct.Struct("=Q6q16s")  # looker.h
+
+
+def marks(folder: Path) -> list[tuple[int, ...]]:
+    """What the last look that trusts ctimes has kept."""
+    data = b"".join(file.read_bytes() for file in folder.glob("state/complete/*.times"))
+    if not data:
+        return []
+    assert digest.of_bytes(data[16:]) == data[:16]
+    return sorted(MARK.iter_unpack(data[16:]))
+
+
+def aged(folder: Path, names: str) -> list[bytes]:
+    """Files whose ctimes are old enough to be trusted."""
+    paths = [os.fsencode(folder / name) for name in names.split()]
+    for path in paths:
+        (folder / os.fsdecode(path)).write_bytes(os.path.basename(path) * 100)
+    time.sleep(1.1 if os.stat(paths[0]).st_ctime_ns % 10**9 == 0 else 0.03)
+    return paths
+
+
+def test_what_has_its_old_ctime_is_not_read_again_where_that_is_trusted(tmp_path: Path) -> None:
+    paths = aged(tmp_path, "a b c d")
+    found = manifest(reads=paths, versions=versions(paths))
+    assert trusting(tmp_path, found) == set()
+    assert len(marks(tmp_path)) == 4
+    kept = marks(tmp_path)
+    for path in paths[1:3]:
+        before = os.stat(path)
+        with open(path, "r+b") as source:
+            source.write(b"x" if path == paths[1] else b"c")  # the other one is what it was
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    os.replace(paths[3], paths[3] + b"2")
+    os.symlink(b"d2", paths[3])  # the same file by another name
+    assert trusting(tmp_path, found) == {paths[1]}
+    assert len(set(marks(tmp_path)) & set(kept)) == 1
+    assert trusting(tmp_path, found) == {paths[1]}
+    (file,) = (tmp_path / "state/complete").glob("*.times")
+    data = bytearray(file.read_bytes())
+    lie = manifest(reads=paths[:1], versions=[found[READS + 1][0][:10] + bytes(16)])
+    assert trusting(tmp_path, lie) == {paths[0]}  # what is there is not what was read
+    for at in range(16, len(data), MARK.size):
+        data[at + MARK.size - 16 : at + MARK.size] = bytes(16)
+    file.write_bytes(digest.of_bytes(bytes(data[16:])) + data[16:])
+    assert trusting(tmp_path, lie) == set()  # so it is not read
+    assert looked(tmp_path, lie).changed(lie) == {paths[0]}  # but where ctimes are not trusted
+
+
+def test_a_file_that_changed_just_before_it_was_read_is_read_each_time(tmp_path: Path) -> None:
+    """Within a step of the clock that ctimes come from, another change may leave the same one."""
+    paths = []
+    for number in range(200):
+        paths.append(os.fsencode(tmp_path / str(number)))
+        (tmp_path / str(number)).write_text(str(number))
+        if number % 10 == 9:
+            found = manifest(reads=paths, versions=versions(paths))
+            assert trusting(tmp_path, found) == set()
+            for mark in marks(tmp_path):
+                ctime, read_at = mark[5:7]
+                assert read_at > ctime + (10**7 if ctime % 10**9 else 10**9)
+
+
+def test_a_clock_that_was_set_back_makes_ctimes_worthless(tmp_path: Path) -> None:
+    paths = aged(tmp_path, "a")
+    found = manifest(reads=paths, versions=versions(paths))
+    trusting(tmp_path, found)
+    (file,) = (tmp_path / "state/complete").glob("*.times")
+    (mark,) = marks(tmp_path)
+    lie = manifest(reads=paths, versions=[found[READS + 1][0][:10] + bytes(16)])
+    for later, read in ((0, False), (3600 * 10**9, True)):
+        data = MARK.pack(*mark[:6], mark[6] + later, bytes(16))
+        file.write_bytes(digest.of_bytes(data) + data)
+        assert trusting(tmp_path, lie) == (set(paths) if read else set())
+
+
+def test_marks_that_are_damaged_are_passed_over(tmp_path: Path) -> None:
+    paths = aged(tmp_path, "a b c")
+    found = manifest(reads=paths, versions=versions(paths))
+    trusting(tmp_path, found)
+    (file,) = (tmp_path / "state/complete").glob("*.times")
+    whole = file.read_bytes()
+    for damaged in (b"", whole[:10], whole[:-1], whole[:-72], whole[:20] + b"x" + whole[21:], b"x" * 5000):
+        file.write_bytes(damaged)
+        assert trusting(tmp_path, found) == set()
+        assert file.read_bytes()[16:] != damaged[16:]
 
 
 def test_a_program_that_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

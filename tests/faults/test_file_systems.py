@@ -55,6 +55,23 @@ def test_a_tree_on_any_local_file_system_is_built_right(disk: Path, shim: Path, 
         workshop.check(workshop.project.attempt("-j3"), str(sources))
 
 
+def test_an_edit_in_the_second_of_the_last_look_is_seen_where_ctimes_are_trusted(
+    disk: Path, shim: Path, marker: Path, python_path: str
+) -> None:
+    """The same size and inode, and on some of these file systems the same times: a ctime so young tells nothing."""
+    workshop = Workshop.create(disk, shim, marker, python_path)
+    project = workshop.project
+    project.write("Makefile", "out: in\n\tcat in > out\n")
+    project.write("in", "0\n")
+    project.build("--trust-ctime")
+    for number in range(1, 6):
+        project.build("--trust-ctime")  # reads it, and may remember what stat says
+        with (project.tree / "in").open("r+", encoding="ascii") as file:
+            file.write(f"{number}\n")
+        project.build("--trust-ctime")
+        assert project.text("out") == f"{number}\n"
+
+
 PHASES = 4
 PHASED = """\
 out: in
