@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Linux tinyconfig: stock make and hashmake in the same run, after the same edits.
 
-    benchmarks/bench_linux.py SOURCE [--rows part cold null touch edit comment few many] [--cold 2] [--repeat 3] [-j 2]
-                              [--before DIR/bin/hashmake] [--store]
+    benchmarks/bench_linux.py SOURCE [--rows part cold null trust touch edit comment offsets makefile few many]
+                              [--cold 2] [--repeat 3] [-j 2] [--before DIR/bin/hashmake] [--ninja] [--floor] [--store]
 
 SOURCE is a kernel's source directory or tarball (Debian: /usr/src/linux-source-6.1.tar.xz); it is copied. Both tools
 build from the one copy into an output directory of their own, so each edit is made once and built twice.
@@ -10,15 +10,20 @@ build from the one copy into an output directory of their own, so each edit is m
     part     kernel/, from an output directory with nothing but .config: short, so that there can be many pairs
     cold     everything, from an output directory with nothing but .config
     null     nothing changed
+    trust    nothing changed, and hashmake is told --trust-ctime
     touch    every source file touched
     edit     a function added to kernel/fork.c, another one each time
     comment  a comment added to kernel/fork.c
+    offsets  a comment added to what include/generated/asm-offsets.h is made from: it comes out as it was
+    makefile  a comment added to kernel/Makefile
     few      a declaration added to the header whose number of users is nearest to five
     many     the same in include/linux/list.h
 
 A ratio is the middle of those of the pairs, each built one right after the other. With --before another hashmake, an
 earlier one say, takes its turn as well, and a second table sets ours beside it. With --store what steps leave is
-kept, in a store that is empty before each build from nothing; else there is none.
+kept, in a store that is empty before each build from nothing; else there is none. With --ninja, ninja takes its turn
+with a graph of the same files as far as there is one (ninjafile.py). --floor adds what a null build can't do without:
+starting Python, and looking at all files in C.
 """
 
 from __future__ import annotations
@@ -29,13 +34,15 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field
 
 import measure
+import ninjafile
 from measure import HASHMAKE, Usage, megabytes, spread
 
-ROWS = ("part", "cold", "null", "touch", "edit", "comment", "few", "many")
+ROWS = ("part", "cold", "null", "trust", "touch", "edit", "comment", "offsets", "makefile", "few", "many")
 HEADER = re.compile(r"include/linux/[a-z0-9_]+\.h")
 TOOLS: dict[str, tuple[str, ...]] = {"make": ("make",), "hashmake": (*HASHMAKE, "build")}
 
@@ -49,6 +56,7 @@ class Bench:
     edits: int = 0
     few: str = ""
     store: bool = False
+    trust: bool = False
     users: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -64,6 +72,10 @@ class Bench:
         """Build once."""
         kept = {"HASHMAKE_STORE": os.path.join(self.work, "store")} if self.store else {}
         command = [*TOOLS[tool], f"-j{self.jobs}", f"O={self.out(tool)}", *goals]
+        if tool == "ninja" and not goals:
+            command = ["ninja", "-C", self.out(tool), f"-j{self.jobs}"]
+        if self.trust and tool not in ("make", "ninja"):
+            command.append("--trust-ctime")
         return measure.run(command, self.source, measure.environment(**kept))
 
     def cold(self, tool: str, *goals: str) -> Usage:
@@ -72,6 +84,9 @@ class Bench:
             shutil.rmtree(directory, ignore_errors=True)
         os.mkdir(self.out(tool))
         self.build(tool, "tinyconfig")
+        if tool == "ninja":
+            self.build(tool, "all")
+            ninjafile.write(self.out(tool))
         return self.build(tool, *goals)
 
     def append(self, name: str, text: str) -> None:
@@ -90,6 +105,10 @@ class Bench:
             self.append("kernel/fork.c", "int bench_{n}(void);\nint bench_{n}(void) {{ return {n}; }}\n")
         elif row == "comment":
             self.append("kernel/fork.c", "/* {n} */\n")
+        elif row == "offsets":
+            self.append("arch/x86/kernel/asm-offsets.c", "/* {n} */\n")
+        elif row == "makefile":
+            self.append("kernel/Makefile", "# {n}\n")
         elif row == "few":
             self.append(self.few, "#define HASHMAKE_BENCH_{n} {n}\n")
         elif row == "many":
@@ -144,11 +163,33 @@ def measured(bench: Bench, chosen: list[str], cold: int, repeat: int) -> dict[st
         bench.build(tool)  # what a first build leaves to be settled is not what the rows below are about
     for row in others:
         found[row] = {tool: [] for tool in TOOLS}
-        for _ in range(repeat):
+        bench.trust = row == "trust"
+        for _ in range(repeat + bench.trust):  # the first one takes note of what it reads
             bench.change(row)
             for tool in TOOLS:
                 found[row][tool].append(bench.build(tool))
+        for usages in found[row].values() if bench.trust else ():
+            del usages[0]
+        bench.trust = False
     return found
+
+
+def floor(bench: Bench, repeat: int) -> list[list[str]]:
+    """Wall and CPU of starting Python, of reading and hashing all files of a null build, of only looking at them."""
+    look = os.path.join(measure.ROOT, "hashmake", "interpose", "hmlook")
+    folder = os.path.join(bench.out("hashmake"), ".hashmake", "complete")
+    manifest = max((os.path.join(folder, n) for n in os.listdir(folder)), key=os.path.getsize)
+    commands = {
+        "python3 -I -S -c pass": [sys.executable, "-I", "-S", "-c", "pass"],
+        "hmlook: all read and hashed": [look, manifest],
+        "hmlook -t: looked at": [look, "-t", manifest],
+    }
+    measure.run(commands["hmlook -t: looked at"], bench.work)
+    rows = []
+    for label, command in commands.items():
+        used = [measure.run(command, bench.work) for _ in range(max(repeat, 5))]
+        rows.append([label, spread([u.wall for u in used]), spread([u.cpu for u in used])])
+    return rows
 
 
 def line(label: str, by_tool: dict[str, list[Usage]], other: str) -> list[str]:
@@ -176,10 +217,14 @@ def main() -> None:
     parser.add_argument("-j", dest="jobs", type=int, default=2)
     parser.add_argument("--work", help="directory for the copy (default: a temporary one)")
     parser.add_argument("--store", action="store_true", help="keep what steps leave")
+    parser.add_argument("--ninja", action="store_true", help="let ninja take its turn")
+    parser.add_argument("--floor", action="store_true", help="what a null build can't do without")
     parser.add_argument("--before", help="program hashmake of another version")
     chosen = parser.parse_args()
     if chosen.before:
         TOOLS["before"] = (os.path.abspath(chosen.before), "build")
+    if chosen.ninja:
+        TOOLS["ninja"] = ("make",)  # which builds what it is told of
     print(measure.origin())
     with tempfile.TemporaryDirectory(prefix="hashmake-bench-", dir=chosen.work) as work:
         bench = prepare(chosen.source, os.path.realpath(work), chosen.jobs)
@@ -193,6 +238,8 @@ def main() -> None:
             header = f"row|{other} wall s|hashmake wall s|ratio|{other} CPU s|hashmake CPU s|ratio|peak MB"
             built = [row for row in ROWS if row in found and row in chosen.rows]
             print(measure.table(header.split("|"), [line(labels.get(row, row), found[row], other) for row in built]))
+        if chosen.floor:
+            print(measure.table(["floor", "wall s", "CPU s"], floor(bench, chosen.repeat)))
         out = bench.out("hashmake")
         if not os.path.exists(os.path.join(out, ".hashmake")):
             return
