@@ -14,6 +14,7 @@ from hashmake.model.kinds import LIST, NAME, NEVER
 from hashmake.model.result import UNSEEN
 from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
 from hashmake.null.check import Check
+from hashmake.null.manifest import LISTED
 from hashmake.run.view import FOREIGN, HIDDEN, HIDE, SOURCE, TIME, View, first_sight
 from hashmake.tell import say
 
@@ -189,6 +190,14 @@ class Preparation:
         other = {ids.get(path) for path in check.changed(manifest)} | tree.state.keys() | tree.assumed_new
         kinds, paths = tables.fact_kind, tables.fact_path
         tree.holds.update(FactId(f) for f in root.facts if kinds[f] not in _BY_NAMES and paths[f] not in other)
+        if self.altered or self.discarded or tree.uncovered:
+            return  # then other names are hidden than the manifest leaves out
+        # Of a listing the manifest has what is left when this goal's products are hidden: as they are now.
+        names = {ids.get(d): b"N" + left for d, left in zip(manifest[LISTED], manifest[LISTED + 1], strict=True)}
+        for fid in tables.listings().intersection(root.facts):
+            pid, value = PathId(paths[fid]), tables.values[tables.fact_value[fid]]
+            if pid not in other and names.get(pid) == value:
+                tree.found_listed(FactId(fid))
 
     def _begin_product(self, tree: Tree, view: View, pid: PathId) -> None:
         recording, goal = self._setting.recording, self._setting.goal

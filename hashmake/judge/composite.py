@@ -61,12 +61,14 @@ class _Below:
         self._seen: set[int] = set()
         self._inside: set[int] = set()  # facts about what was written; all of them with numbers below _known
         self._known = len(tree.tables.fact_kind)
+        self._directories: set[bytes] = set()  # in which something was written
 
     def writes(self, pid: PathId, pre: ValueId, post: ValueId) -> None:
         """A write, by one of them or in between."""
         before = self.written.pop(pid, None)
         if before is None:
             self._inside.update(self._tree.tables.facts_on.get(pid, ()))
+            self._directories.add(self._tree.tables.paths[pid].rpartition(b"/")[0])
         self.written[pid] = (before[0] if before is not None else pre, post)
 
     def reads(self, kid: Result) -> None:
@@ -86,7 +88,8 @@ class _Below:
         self.entry.update(map(FactId, new))
         for fid in listings:
             if not _made_by_itself(tables.fact_path[fid], self.written):
-                self.entry.add(_listing_at_entry(FactId(fid), self.written, self._tree))
+                changed = tables.paths[tables.fact_path[fid]].rstrip(b"/") in self._directories
+                self.entry.add(_listing_at_entry(FactId(fid), self.written, self._tree) if changed else FactId(fid))
 
 
 def _made_by_itself(directory: int, written: dict[PathId, tuple[ValueId, ValueId]]) -> bool:

@@ -168,6 +168,7 @@ class Engine:
         for found in self.sharing.find(key, asked.cwd, asked.argv, asked.environment) if kind == RECIPE else ():
             if self.environments.judge(found, asked.environment, asked.cwd) is not None:
                 continue
+            found.full_env = recording.env_blocks.number(asked.environment.block)  # it would have run alike in this one
             if not found.outs and not self._recipes.is_needless(found, asked.line):
                 continue
             candidate = recording.accept(found)

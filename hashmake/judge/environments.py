@@ -36,6 +36,7 @@ class Environments:
         self._names = MakeNames(evaluation.recording, evaluation.tree, evaluation.disk, evaluation.plugin)
         self._environments: dict[bytes, Environment] = {}
         self._holds: dict[tuple[int, int, bytes], bytes | None] = {}
+        self._selections: dict[tuple[bytes, Names], Selection] = {}
 
     def of(self, block: bytes) -> Environment:
         """The environment of this NUL-joined block, parsed once."""
@@ -73,7 +74,7 @@ class Environments:
             searched, besides = b"\1".join([b"", path, *self._lookups.searched(result.facts, path)]), _SEARCHED
         packed = pack(names)
         number = self._recording.env_sets.number(packed)
-        return envfacts.joined(searched, number, environment.chosen(packed, cwd, besides).hex().encode())
+        return envfacts.joined(searched, number, self._chosen(environment, packed, cwd, besides))
 
     # -- judging --------------------------------------------------------------------------------------------------
 
@@ -81,7 +82,8 @@ class Environments:
         """Why a recorded step is not current in this environment; None: no variable speaks against it."""
         if not candidate.env:
             return None
-        same = self._recording.env_blocks.all[candidate.full_env] == environment.block
+        known = candidate.full_env  # 0: another tree ran it
+        same = known and self._recording.env_blocks.all[known] == environment.block
         facts = self._recording.env_sets.all[candidate.env]
         if same:  # nearly always, and the rest takes longer than all else that is asked of a make
             reason = None
@@ -110,7 +112,7 @@ class Environments:
         packed = self._recording.env_sets.all[number]
         names = unpack(packed)
         besides = _SEARCHED if facts[:1] == b"\1" else frozenset[bytes]()
-        if environment.chosen(packed, cwd, besides).hex().encode() != known:
+        if self._chosen(environment, packed, cwd, besides) != known:
             name = environment.first_changed(self._before(candidate), Selection(names, besides))
             return self._changed(candidate, environment, name)
         if WORDS in names:
@@ -118,6 +120,13 @@ class Environments:
             if name:
                 return self._changed(candidate, environment, name)
         return None
+
+    def _chosen(self, environment: Environment, packed: bytes, cwd: bytes, besides: Names) -> bytes:
+        """Of the variables that count for a make that can name these: one digest, in hexadecimal."""
+        selection = self._selections.get((packed, besides))
+        if selection is None:
+            selection = self._selections[packed, besides] = Selection(unpack(packed), besides)
+        return environment.chosen(selection, cwd).hex().encode()
 
     def _changed_word(self, environment: Environment, before: Environment) -> bytes:
         """The first variable that differs from an earlier environment and is a word of the makefiles; empty: none."""

@@ -181,7 +181,6 @@ class Sharing:
                 for _name, left in found:
                     result = self._result(self._store, key, cwd, argv, env or b"", facts or array("I"), left)
                     if result is not None:
-                        result.full_env = self._evaluation.recording.env_blocks.number(environment.block)
                         yield result
 
     def _answers(self, asked: list[bytes]) -> tuple["array[int] | None", bytes]:

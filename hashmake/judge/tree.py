@@ -263,6 +263,12 @@ class Tree:
             self._listings[pid] = found
         return found
 
+    def found_listed(self, fid: FactId) -> None:
+        """Somebody has seen that a listing is as this fact says, at this moment."""
+        tables = self.tables
+        self._listings[PathId(tables.fact_path[fid])] = tables.values[tables.fact_value[fid]]
+        self.holds.add(fid)
+
     def names_version(self, directory: bytes, names: list[bytes]) -> bytes:
         """A listing's version: the names that are there at this moment, sorted."""
         ids, state = self.tables.path_ids, self.state

@@ -2,11 +2,11 @@
  *
  *   hmlook [-t] MANIFEST
  *
- * MANIFEST is a file of state/complete.py. On standard output, as 32-bit numbers of this machine: how many paths were
- * compared, how many of them differ, and of each of these the column of the manifest and its place in it. The exit
- * status is 0 if it could be told, 1 if the manifest can't be believed, 2 for want of memory or an output. With -t a file
- * whose ctime says that it has not changed since it was read is not read again (known.c); else nothing is written. As many threads as there are processors take the work in turn, the largest files first: compilers
- * and their libraries are most of the bytes. */
+ * MANIFEST is a file of state/complete.py. On standard output: a byte, as soon as it is known: '=' or '!' (something
+ * differs). Then, when all has been looked at, as 32-bit numbers of this machine: how many paths were compared, how many
+ * of them differ, and of each of these the column of the manifest and its place in it. The exit status is 0 if it could be told, 1 if the manifest can't be believed, 2 for want of memory or an output. With -t a file
+ * whose ctime says that it has not changed since it was read is not read again (known.c); else nothing is written. As many threads as there are processors take the work in turn: small files first, as these are what people
+ * edit, then the largest: compilers and their libraries are most of the bytes. */
 #include "looker.h"
 #include "xxh3.h"
 
@@ -23,7 +23,9 @@
 #define LARGE (1u << 20) /* bytes: such a file is a piece of work of its own */
 
 /* A run of places in one column. */
+enum turn { SMALL_FILES, LARGE_FILES, LOOKED_AT };
 struct work {
+    enum turn turn;
     int column;
     uint32_t from, to;
     uint64_t size;
@@ -35,7 +37,14 @@ static unsigned char *differs[COLUMNS];
 static struct work *works;
 static size_t work_count;
 static atomic_size_t taken;
-static atomic_int failed;
+static atomic_int failed, told;
+
+/* The first word of what is found, if nobody has said it. */
+static void tell_first(char word)
+{
+    if (!atomic_exchange(&told, 1) && write(1, &word, 1) != 1)
+        atomic_store(&failed, 1);
+}
 
 static uint64_t size_of(struct text version)
 {
@@ -70,15 +79,20 @@ static void *work(void *unused)
         atomic_store(&failed, 1);
     while (buffer && (n = atomic_fetch_add(&taken, 1)) < work_count)
         for (uint32_t i = works[n].from; i < works[n].to; i++)
-            differs[works[n].column][i] = !agrees(works[n].column, i, buffer);
+            if (!agrees(works[n].column, i, buffer)) {
+                differs[works[n].column][i] = 1;
+                tell_first('!');
+            }
     free(buffer);
     return NULL;
 }
 
-static int larger_first(const void *a, const void *b)
+static int in_turn(const void *a, const void *b)
 {
-    uint64_t one = ((const struct work *)a)->size, other = ((const struct work *)b)->size;
-    return one < other ? 1 : one > other ? -1 : 0;
+    const struct work *one = a, *other = b;
+    if (one->turn != other->turn)
+        return one->turn < other->turn ? -1 : 1;
+    return one->size < other->size ? 1 : one->size > other->size ? -1 : 0;
 }
 
 static int divide(void)
@@ -95,22 +109,23 @@ static int divide(void)
     for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
         int column = parts[p].column;
         uint32_t count = columns[column].count, from = 0;
+        enum turn turn = column == READS || column == LAZY ? SMALL_FILES : LOOKED_AT;
         if (!(differs[column] = calloc(count + (size_t)1, 1)))
             return -1;
         for (uint32_t i = 0; i < count; i++) {
             uint64_t size = column == READS ? size_of(columns[READ_VERSIONS].items[i]) : 0;
             if (size >= LARGE) {
                 if (from < i)
-                    works[work_count++] = (struct work){column, from, i, 0};
-                works[work_count++] = (struct work){column, i, i + 1, size};
+                    works[work_count++] = (struct work){turn, column, from, i, 0};
+                works[work_count++] = (struct work){LARGE_FILES, column, i, i + 1, size};
                 from = i + 1;
             } else if (i + 1 - from == parts[p].step || i + 1 == count) {
-                works[work_count++] = (struct work){column, from, i + 1, 0};
+                works[work_count++] = (struct work){turn, column, from, i + 1, 0};
                 from = i + 1;
             }
         }
     }
-    qsort(works, work_count, sizeof *works, larger_first);
+    qsort(works, work_count, sizeof *works, in_turn);
     return 0;
 }
 
@@ -123,20 +138,21 @@ static int processors(void)
 
 static int tell(void)
 {
-    static const int told[] = {READS, LOOKS, ABSENT, LISTED, LAZY};
+    static const int held[] = {READS, LOOKS, ABSENT, LISTED, LAZY};
     uint32_t compared = 0, count = 0, *out, *p;
-    for (size_t t = 0; t < sizeof told / sizeof *told; t++)
-        compared += columns[told[t]].count;
+    for (size_t t = 0; t < sizeof held / sizeof *held; t++)
+        compared += columns[held[t]].count;
     if (!(out = malloc((2 + (size_t)2 * compared) * sizeof *out)))
         return -1;
     p = out + 2;
-    for (size_t t = 0; t < sizeof told / sizeof *told; t++)
-        for (uint32_t i = 0; i < columns[told[t]].count; i++)
-            if (differs[told[t]][i]) {
-                *p++ = (uint32_t)told[t];
+    for (size_t t = 0; t < sizeof held / sizeof *held; t++)
+        for (uint32_t i = 0; i < columns[held[t]].count; i++)
+            if (differs[held[t]][i]) {
+                *p++ = (uint32_t)held[t];
                 *p++ = i;
                 count++;
             }
+    tell_first('=');
     out[0] = compared;
     out[1] = count;
     const char *at = (const char *)out;

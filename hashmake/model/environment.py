@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from hashmake.model import digest
 from hashmake.model.makeflags import normal_makeflags
-from hashmake.model.names import MEANINGLESS, Names, unpack
+from hashmake.model.names import MEANINGLESS
 from hashmake.model.selection import Selection
 from hashmake.model.variables import EXPRESSIONS, FUNCTIONS, SEARCH, TOKEN, WHOLE
 
@@ -54,7 +54,7 @@ class Environment:
         self.block = b"\0".join(kept)
         self.variables = variables
         self._whole: dict[bytes, bytes] = {}
-        self._chosen: dict[tuple[bytes, bytes, Names], bytes] = {}
+        self._chosen: dict[tuple[Selection, bytes], bytes] = {}
 
     def whole(self, cwd: bytes) -> bytes:
         """Digest of everything that carries meaning for a process started in cwd."""
@@ -69,16 +69,13 @@ class Environment:
         strings = [said(n + b"=" + v) for n, v in self.variables.items() if n != b"PWD" or v != cwd]
         return digest.of_bytes(b"\0".join(sorted(strings)))
 
-    def chosen(self, names: bytes, cwd: bytes, besides: Names = frozenset()) -> bytes:
-        """Digest of the variables that count for a make which can name these (names.pack), started in cwd.
-
-        besides  names that count only if they are among the names themselves
-        """
-        found = self._chosen.get((names, cwd, besides))
+    def chosen(self, selection: Selection, cwd: bytes) -> bytes:
+        """Digest of the variables that count for a make which can name those of a selection, started in cwd."""
+        found = self._chosen.get((selection, cwd))
         if found is None:
-            here = Selection(unpack(names), besides).of(self.variables)
+            here = selection.of(self.variables)
             strings = [n + b"=" + v for n, v in here.items() if n != b"PWD" or v != cwd]
-            found = self._chosen[names, cwd, besides] = digest.of_bytes(b"\0".join(sorted(strings)))
+            found = self._chosen[selection, cwd] = digest.of_bytes(b"\0".join(sorted(strings)))
         return found
 
     def facts(self, names: set[bytes], cwd: bytes, searched: list[bytes] | None = None) -> bytes:

@@ -40,10 +40,17 @@ class Selection:
         """`besides`: names that don't count, whatever names them but themselves."""
         self.names = names
         self._besides = besides - names
+        self._known: dict[bytes, bool] = {}  # a kernel's makes are asked of the same few hundred names again and again
         self._computed = [name.split(EVERY) for name in names if EVERY in name]
 
     def has(self, name: bytes) -> bool:
         """Whether a variable of this name can be looked up."""
+        found = self._known.get(name)
+        if found is None:
+            found = self._known[name] = self._has(name)
+        return found
+
+    def _has(self, name: bytes) -> bool:
         if name in self._besides:
             return False
         if name in self.names or name in BUILT_IN or not _plain(name) or name.startswith(_BUILT_IN_FORMS):
