@@ -196,6 +196,7 @@ class Session:
         library = loadable(run_dir)
         done: tuple[int, Running, Result] | None = None
         engine = setting.engine(tree, run_dir, library, self._progress.step)
+        self._progress.watch(engine.ending.log.counts)
         engine.forced |= distrust
         engine.failed = self._failed
         self._log = engine.ending.log

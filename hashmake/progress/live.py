@@ -14,7 +14,7 @@ _SETTLE_S = 0.3  # a build that is over by then shows nothing
 
 
 class Live(Plain):
-    """A terminal: `[ran/known] time left, what runs now` on the last row.
+    """A terminal: `[done/known] time left, what runs now` on the last row; what is current is done as well.
 
     make, compilers and launchers write to the same terminal at any moment: a line among theirs can't be erased in time.
     The last row is taken out of what scrolls instead (as apt does), and given back at the end.
@@ -24,13 +24,16 @@ class Live(Plain):
         super().__init__()
         self._known = known
         self._closing = closing
-        self._done = 0
+        self._counts = Counts()
         self._shown = 0.0
         self._rows = 0
 
+    def watch(self, counts: Counts, /) -> None:
+        """Show these from now on."""
+        self._counts = counts
+
     def step(self, running: Running, /) -> None:
         """Show it, ten times a second at most."""
-        self._done += 1
         now = time.monotonic()
         if now - self._shown < _REFRESH_S or now - self._began < _SETTLE_S:
             return
@@ -40,11 +43,12 @@ class Live(Plain):
             return
         if size.lines != self._rows:
             self._take_row(size.lines)
+        done = self._counts.run + self._counts.restored + self._counts.current
         left = ""
-        if self._known > self._done and now - self._began > 2:
-            left = f" {(now - self._began) * (self._known / self._done - 1):.0f} s left"
-        known = f"/{max(self._known, self._done)}" if self._known else ""
-        text = f"[{self._done}{known}]{left} {short(running)}"[: size.columns - 1]
+        if self._known > done > 0 and now - self._began > 2:
+            left = f" {(now - self._began) * (self._known / done - 1):.0f} s left"
+        known = f"/{max(self._known, done)}" if self._known else ""
+        text = f"[{done}{known}]{left} {short(running)}"[: size.columns - 1]
         self._write(f"\x1b7\x1b[{size.lines};1H\x1b[K{text}\x1b8")
 
     def _take_row(self, rows: int) -> None:

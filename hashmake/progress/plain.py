@@ -11,6 +11,8 @@ from hashmake.judge.running import Running
 class Progress(Protocol):
     """What a build tells the one who watches."""
 
+    def watch(self, counts: Counts, /) -> None: ...  # noqa: D102  # what is counted while the build goes on
+
     def step(self, running: Running, /) -> None: ...  # noqa: D102  # a step starts
 
     def close(self, counts: Counts, code: int, /) -> None: ...  # noqa: D102  # the build has ended
@@ -18,6 +20,9 @@ class Progress(Protocol):
 
 class Silent:
     """-s, and hmake away from a terminal."""
+
+    def watch(self, _counts: Counts, /) -> None:
+        """Nothing."""
 
     def step(self, _running: Running, /) -> None:
         """Nothing."""
@@ -31,6 +36,9 @@ class Plain:
 
     def __init__(self) -> None:
         self._began = time.monotonic()
+
+    def watch(self, _counts: Counts, /) -> None:
+        """Nothing."""
 
     def step(self, _running: Running, /) -> None:
         """Nothing: make's own output says it."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
+import time
+
 import pytest
 
 from hashmake.judge.account import Account
+from hashmake.judge.log import Counts
 from hashmake.judge.running import Running
 from hashmake.model.environment import Environment
 from hashmake.model.makeflags import never
-from hashmake.progress.live import short
+from hashmake.progress.live import Live, short
 from hashmake.run.trace import TraceFile
 
 
@@ -38,3 +44,24 @@ def running(*argv: bytes, makes: tuple[bytes, ...] = ()) -> Running:
 def test_a_step_in_a_few_words(words: tuple[bytes, ...], makes: tuple[bytes, ...], said: str) -> None:
     """What the project would print, else the names of what is made."""
     assert short(running(*words, makes=makes)) == said
+
+
+def test_what_is_current_is_done_and_the_rest_takes_as_long_as_the_first_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    out = io.StringIO()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(sys, "stderr", out)
+    monkeypatch.setattr(out, "fileno", lambda: 2)
+    monkeypatch.setattr(os, "get_terminal_size", lambda _fd: os.terminal_size((80, 24)))
+    live, counts = Live(known=200, closing=False), Counts()
+    live.watch(counts)
+    for run, skipped, restored, shown in (
+        (1, 0, 0, ""),
+        (5, 40, 5, "[50/200] 12 s left CC x.o"),
+        (10, 180, 10, "[200/200] CC"),
+    ):
+        counts.run, counts.skipped, counts.restored = run, skipped, restored
+        live.step(running(b"sh", b"-c", b"set -e;  echo '  CC      x.o';   gcc"))
+        assert shown in out.getvalue()
+        assert bool(out.getvalue()) == bool(shown)
+        now[0] += 4 if not shown else 1
