@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from hashmake.progress.plain import Progress
 
 # In the order in which GNU make looks for them (its manual, "What Name to Give Your Makefile").
-_DEFAULT_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+DEFAULT_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 
 
 _NO_STORE = "--no-store"
+_NO_REMOTE = "--no-remote"
 _NO_REPLAY = "--no-replay"
 _TRUST_CTIME = "--trust-ctime"
 
@@ -30,6 +31,7 @@ class Request:
     """See the module's text.
 
     no_store    nothing is kept for other builds, nothing restored
+    no_remote   other machines are neither asked nor told
     no_replay   make evaluates, whatever is known of what it would ask for
     trust_ctime  the null check does not read what has the ctime that it had when it was read
 
@@ -46,6 +48,7 @@ class Request:
 
     def __init__(self, words: list[str], state_dir: str | None, drop_in: bool) -> None:
         self.no_store, words = _taken(_NO_STORE, words, drop_in)
+        self.no_remote, words = _taken(_NO_REMOTE, words, drop_in)
         self.no_replay, words = _taken(_NO_REPLAY, words, drop_in)
         self.trust_ctime, words = _taken(_TRUST_CTIME, words, drop_in)
         self.trust_ctime |= os.environ.get("HASHMAKE_TRUST_CTIME") == "on"
@@ -157,7 +160,7 @@ def _named_makefiles(makefiles: list[str], where: str) -> list[str]:
     """What -f names; nothing when it names the one that make takes anyway."""
     if len(makefiles) == 1:
         named = os.path.normpath(os.path.join(where, makefiles[0]))
-        paths = (os.path.join(where, name) for name in _DEFAULT_MAKEFILES)
+        paths = (os.path.join(where, name) for name in DEFAULT_MAKEFILES)
         if named == next((path for path in paths if os.access(path, os.F_OK)), None):
             return []
     return makefiles

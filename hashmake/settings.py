@@ -6,6 +6,9 @@ A file in a source tree is never read: it would be set by whoever wrote the tree
     [store]
     path = "/big/disk/hashmake"   # or "off"
     size = "20G"
+
+    [remote]
+    endpoint = "grpc://cache.example:9092"   # docs/farm.md has all of them
 """
 
 import os
@@ -15,6 +18,15 @@ SYSTEM = "/etc/hashmake.toml"
 KNOWN = {
     ("store", "path"): ("HASHMAKE_STORE", "$XDG_CACHE_HOME/hashmake/store"),
     ("store", "size"): ("HASHMAKE_STORE_SIZE", "10G"),
+    ("remote", "endpoint"): ("HASHMAKE_REMOTE", "off"),
+    ("remote", "instance"): ("HASHMAKE_REMOTE_INSTANCE", ""),
+    ("remote", "mode"): ("HASHMAKE_REMOTE_MODE", "read"),
+    ("remote", "ca"): ("HASHMAKE_REMOTE_CA", ""),
+    ("remote", "certificate"): ("HASHMAKE_REMOTE_CERTIFICATE", ""),
+    ("remote", "key"): ("HASHMAKE_REMOTE_KEY", ""),
+    ("remote", "token-file"): ("HASHMAKE_REMOTE_TOKEN_FILE", ""),
+    ("remote", "salt"): ("HASHMAKE_REMOTE_SALT", ""),
+    ("remote", "largest"): ("HASHMAKE_REMOTE_LARGEST", "100M"),
 }
 
 

@@ -10,7 +10,7 @@ from hashmake.build.make import run_make
 from hashmake.build.messages import tell_what_was_replaced
 from hashmake.build.prepare import Preparation
 from hashmake.build.replay import known_course, replay
-from hashmake.build.setting import Setting
+from hashmake.build.setting import Setting, remote_store
 from hashmake.errors import EXIT_FAILED, EXIT_INTERRUPTED, Damaged, StateUnusable
 from hashmake.judge.engine import Engine
 from hashmake.judge.replay import LeftToMake
@@ -33,6 +33,7 @@ from hashmake.tell import say
 if TYPE_CHECKING:
     from hashmake.judge.log import Log
     from hashmake.progress.plain import Progress
+    from hashmake.store.remote import RemoteStore
 
 _MAX_RESTARTS = 3
 _COLLECT = 50_000, 20, 50  # how often: see the module gc
@@ -43,6 +44,15 @@ def evaluate(request: Request, check: Check) -> int:
 
     check  the look that found something changed; nothing has been done to the tree since
     """
+    remote = remote_store(request)
+    try:
+        return _evaluate(request, check, remote)
+    finally:
+        if remote is not None:
+            remote.close()
+
+
+def _evaluate(request: Request, check: Check, remote: "RemoteStore | None") -> int:
     state = request.state
     if not state.locked:
         os.makedirs(request.out, exist_ok=True)
@@ -68,7 +78,7 @@ def evaluate(request: Request, check: Check) -> int:
     try:
         for attempt in range(_MAX_RESTARTS + 1):
             # What can't be put right by running what is stale is put right by running everything.
-            session, code = _settled(request, opened, check, anew=attempt == _MAX_RESTARTS, before=session)
+            session, code = _settled(request, opened, check, remote, attempt == _MAX_RESTARTS, session)
             check = Check()  # make has been at work
             ruined = session.ruined
             if ruined and session.again:
@@ -93,14 +103,14 @@ def evaluate(request: Request, check: Check) -> int:
 
 
 def _settled(
-    request: Request, opened: Opened, check: Check, anew: bool, before: "Session | None"
+    request: Request, opened: Opened, check: Check, remote: "RemoteStore | None", anew: bool, before: "Session | None"
 ) -> tuple["Session", int]:
     """A build; and again with make where it could not do without, and for each product that turned out to be a source.
 
     There are only so many of these.
     """
     while True:
-        session = Session(request, opened, check, anew, before)
+        session = Session(request, opened, check, remote, anew, before)
         check = Check()
         code = session.build()
         if not session.again or not (session.roles or session.left is not None):
@@ -118,7 +128,13 @@ class Session:
     """
 
     def __init__(
-        self, request: Request, opened: Opened, check: Check, anew: bool, before: "Session | None" = None
+        self,
+        request: Request,
+        opened: Opened,
+        check: Check,
+        remote: "RemoteStore | None",
+        anew: bool,
+        before: "Session | None" = None,
     ) -> None:
         """`anew`: nothing that is recorded is believed; `before`: the evaluation that made this one necessary."""
         self.again = False
@@ -127,7 +143,7 @@ class Session:
         self._anew = anew
         self._again = before is not None
         self._failed = before.left.failed if before is not None and before.left is not None else set()
-        self._setting = setting = Setting(request, opened)
+        self._setting = setting = Setting(request, opened, remote)
         self._check = check
         if setting.manifest is not None:
             setting.disk.know_contents(check.same(setting.manifest), check.since_ns)
@@ -207,6 +223,8 @@ class Session:
         engine.altered = set(preparation.altered)
         engine.evaluation.give_up = view.give_up
         supervisor = Supervisor(engine, run_dir, library, lambda: self._saving.save(engine))
+        if setting.remote is not None:
+            setting.remote.arrived = supervisor.ring
         try:
             with supervisor.heeding_signals():
                 if not (distrust or preparation.altered or preparation.discarded or self._again):

@@ -85,9 +85,9 @@ class Saving:
                 request.complete().forget_all()  # of a chmod no manifest tells whether it has been done again
             if complete:
                 self._keep_for_null(engine, root, result)
-            self._setting.db.save_log(
-                recording.build, as_json(recording.build, request.words, code, engine, request.began)
-            )
+            remote = self._setting.remote.figures.as_json() if self._setting.remote is not None else None
+            log = as_json(recording.build, request.words, code, engine, request.began, remote)
+            self._setting.db.save_log(recording.build, log)
             self._setting.db.sync()
         except (StateUnusable, Damaged) as error:
             self._not_saved(error)

@@ -20,11 +20,11 @@ from hashmake.judge.projector import Projector, Table
 from hashmake.judge.reason import FORCED, NEVER_RAN, PRINTS, Reason
 from hashmake.judge.recipes import Recipes
 from hashmake.judge.restoring import Restoring
-from hashmake.judge.running import Below, Line, Restored, Running, Write
+from hashmake.judge.running import Below, Line, Pending, Restored, Running, Write
 from hashmake.judge.sharing import Sharing
 from hashmake.judge.starting import Starter
 from hashmake.judge.unsaved import Unsaved
-from hashmake.judge.world import OpenTrace, Store
+from hashmake.judge.world import OpenTrace, Remote, Store
 from hashmake.model.environment import Environment
 from hashmake.model.identity import key_of
 from hashmake.model.kinds import ABSENT, READ
@@ -67,10 +67,12 @@ class Engine:
         store: Store | None = None,
         roots: Roots | None = None,
         sealed: "Callable[[bytes], bytes] | None" = None,
+        remote: Remote | None = None,
     ) -> None:
         """`own_directory`: where the state is; `library`: the interposer, as LD_PRELOAD names it.
 
         roots  of the tree, for which other trees may have run the same steps; None: nobody asks them
+        remote  other machines that share results; None: there are none
         sealed  what shows that this user's hashmake has heard make say a text; None: nobody could tell
         """
         self.evaluation = evaluation
@@ -90,7 +92,7 @@ class Engine:
         self.starter = Starter(evaluation, open_trace, on_step)
         self._recipes = Recipes(evaluation, self._believed, self.starter)
         self.restoring = Restoring(evaluation, store)
-        self.sharing = Sharing(evaluation, store, roots, self.environments.of)
+        self.sharing = Sharing(evaluation, store, roots, self.environments.of, remote)
         self.ahead = Ahead(evaluation, self._believed, self.starter, self.restoring)
         self.unsaved = Unsaved(evaluation)
         self.courses = Courses(evaluation, sealed)
@@ -109,8 +111,11 @@ class Engine:
 
     def ask(
         self, kind: bytes, parent: int, cwd: bytes, argv: list[bytes], block: bytes, line: Line | None = None
-    ) -> Result | Restored | Running:
-        """A step that is current (its result), or is restored, or has to run now."""
+    ) -> Result | Restored | Running | Pending:
+        """A step that is current (its result), or is restored, or has to run now.
+
+        Or that is not known yet: it is to be asked for again when something has arrived.
+        """
         if line is not None and not line.later:
             self._recipes.begin(line)
         answer = self._answer(kind, parent, cwd, argv, block, line)
@@ -118,13 +123,13 @@ class Engine:
             return answer
         if isinstance(answer, Running):
             answer.line = line
-        else:
+        elif not isinstance(answer, Pending):
             self.evaluation.line_made(line.recipe, answer.result if isinstance(answer, Restored) else answer)
         return answer
 
     def _answer(
         self, kind: bytes, parent: int, cwd: bytes, argv: list[bytes], block: bytes, line: Line | None
-    ) -> Result | Restored | Running:
+    ) -> Result | Restored | Running | Pending:
         above = self.evaluation.running.get(parent)
         if above is not None:
             self.intake.take_in(above)
@@ -147,7 +152,7 @@ class Engine:
             if not isinstance(answer, Reason):
                 return answer
             reason = reason or answer
-        shared = None if forced else self._of_another_tree(kind, key, latest, asked)
+        shared = self._elsewhere(key, latest, asked) if kind == RECIPE and not forced else None
         if shared is not None:
             return shared
         running = self.starter.start(kind, key, cwd, argv, environment, above, latest)
@@ -160,12 +165,20 @@ class Engine:
             running.first = self._recipes.runs(line)
         return running
 
-    def _of_another_tree(
-        self, kind: bytes, key: bytes, latest: Result | None, asked: _Asked
-    ) -> Result | Restored | None:
+    def _elsewhere(self, key: bytes, latest: Result | None, asked: _Asked) -> Result | Restored | Pending | None:
+        """What another tree of this machine has run, or another machine, and this tree need not."""
+        found = self._of_another_tree(key, latest, asked)
+        if found is not None:
+            return found
+        afar = self.sharing.ask_afar(asked.cwd, asked.argv, asked.environment)
+        if isinstance(afar, Pending):
+            return afar
+        return self._of_another_tree(key, latest, asked) if afar else None
+
+    def _of_another_tree(self, key: bytes, latest: Result | None, asked: _Asked) -> Result | Restored | None:
         """What another tree has run and this one need not."""
         recording = self.evaluation.recording
-        for found in self.sharing.find(key, asked.cwd, asked.argv, asked.environment) if kind == RECIPE else ():
+        for found in self.sharing.find(key, asked.cwd, asked.argv, asked.environment):
             if self.environments.judge(found, asked.environment, asked.cwd) is not None:
                 continue
             found.full_env = recording.env_blocks.number(asked.environment.block)  # it would have run alike in this one

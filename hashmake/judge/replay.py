@@ -15,7 +15,7 @@ from hashmake.judge.account import Account
 from hashmake.judge.blocks import Blocks
 from hashmake.judge.courses import ALL, ONE_BY_ONE, said
 from hashmake.judge.engine import Engine
-from hashmake.judge.running import Below, Line, Restored, Running
+from hashmake.judge.running import Below, Line, Pending, Restored, Running
 from hashmake.model.course import Call, Course
 from hashmake.model.kinds import ABSENT, EXISTS, LIST, NAME, NEVER, as_seen
 from hashmake.model.result import COMPOSITE, ELSEWHERE, FAILED, RECIPE, SHELL, Result, ResultId
@@ -23,6 +23,9 @@ from hashmake.model.shelltext import only_prints
 from hashmake.model.tables import NO_VALUE, FactId, PathId, ValueId
 
 _JOBS = re.compile(rb" ?-j\d* --jobserver-(?:auth|fds)=[^\0 ]+")
+
+# So many steps run before other machines are asked: what one person has just edited, nobody else has built.
+_ALONE = 4
 
 
 class LeftToMake(Exception):
@@ -167,6 +170,7 @@ class Replay:
         self._missed: set[PathId] = set()  # looked for in vain by a step that ran; made later, it ran too soon
         self._why: bytes | None = None
         self._touched = False
+        self._ran = 0
         self._failed: set[ResultId] = set()
 
     def goal(self, root: Running, record: Result, course: Course) -> None:
@@ -181,6 +185,8 @@ class Replay:
             left.touched = self._touched
             left.failed = self._failed
             raise
+        finally:
+            self._engine.sharing.alone = False
 
     def _look_for_missed(self) -> None:
         if any(self._tree.state.get(pid) for pid in self._missed):
@@ -303,7 +309,12 @@ class Replay:
             self._must_answer(old, block)
         self._touched = True
         line = Line((above.number, call.recipe), call.later, call.echo) if call.recipe else None
+        engine.sharing.alone = self._ran < _ALONE
         answer = engine.ask(old.kind, above.number, cwd, argv, block, line)
+        while isinstance(answer, Pending):
+            self._wait()
+            self._go_on()
+            answer = engine.ask(old.kind, above.number, cwd, argv, block, line)
         if isinstance(answer, Running):
             self._run(answer, call, old)
         elif isinstance(answer, Restored):
@@ -323,6 +334,7 @@ class Replay:
             raise LeftToMake(b"make has to be given the output of a command")
 
     def _run(self, running: Running, call: Call, old: Result) -> None:
+        self._ran += 1
         block = self._blocks.recorded(call.block)
         argv = call.argv or old.argv
         cwd = self._tree.tables.paths[old.cwd]

@@ -69,6 +69,15 @@ class Restored:
         self.first = first
 
 
+class Pending:
+    """Not yet: whether the step has to run is not known before something has arrived (Remote.arrived)."""
+
+    __slots__ = ()
+
+
+PENDING = Pending()
+
+
 class Running:
     """See the module's text.
 

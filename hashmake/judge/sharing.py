@@ -6,10 +6,11 @@ is found so is judged like a record of this tree's own, and becomes one.
 """
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from hashmake.judge.evaluation import Evaluation
-from hashmake.judge.world import Store
+from hashmake.judge.running import PENDING, Pending
+from hashmake.judge.world import Remote, Store, Told
 from hashmake.model import digest, shared
 from hashmake.model.environment import Environment
 from hashmake.model.kinds import ABSENT, EXISTS, NAME, NEVER, READ
@@ -27,7 +28,10 @@ _HIDES = (b" -gz", b"compress-debug-sections")  # compilers' options: names of d
 
 
 class Sharing:
-    """See the module's text. `store` None: nobody is told, nobody asked."""
+    """See the module's text. `store` None: nobody is told, nobody asked.
+
+    alone  other machines are not asked at the moment
+    """
 
     def __init__(
         self,
@@ -35,7 +39,12 @@ class Sharing:
         store: Store | None,
         roots: Roots | None,
         environment_of: Callable[[bytes], Environment],
+        remote: Remote | None = None,
     ) -> None:
+        """`remote`: other machines; None: there are none."""
+        self.alone = False
+        self._remote = remote if roots is not None and roots.usable and store is not None else None
+        self._sums: dict[int, bytes] = {}  # of facts: what other machines know their values by
         self._store = store if roots is not None and roots.usable else None
         self._roots = roots or Roots(b"", b"")
         self._evaluation = evaluation
@@ -74,13 +83,20 @@ class Sharing:
         asked = b"\0".join(map(known.__getitem__, order))
         env = self._env_in(result)
         name = digest.of_bytes(shared.pack([env]) + asked)
-        step = self._name_of(result.kind, self._evaluation.tree.tables.paths[result.cwd], result.argv)
+        said = self._said(result.kind, self._evaluation.tree.tables.paths[result.cwd], result.argv)
+        step = digest.of_bytes(said)
         if step + name not in self._told:
             self._told.add(step + name)
             store.note(b"steps", step, name, lambda: Questions.packed(env, asked))
         answers = b"".join(map(values.__getitem__, order))
-        result_name = self._name_of_result(step, name, answers, self._where(store, result))
+        where = self._where(store, result)
+        result_name = self._name_of_result(step, name, answers, where)
         store.note(b"results", result_name, b"", lambda: self._left(store, result).pack())
+        if self._remote is not None:
+            answered = self._answers_afar(self._remote, order, where)
+            if answered is not None:
+                left = self._left(store, result)
+                self._remote.tell(_told(said, env, asked, [self._roots.path_in(w) for w in where], answered, left))
 
     def _env_in(self, result: Result) -> bytes:
         """What it depends on in its environment, as all trees say it."""
@@ -129,9 +145,27 @@ class Sharing:
         tables = self._evaluation.tree.tables
         return shared.pack([tables.values[tables.fact_value[fid]]])
 
-    def _name_of(self, kind: bytes, cwd: bytes, argv: list[bytes]) -> bytes:
+    def _said(self, kind: bytes, cwd: bytes, argv: list[bytes]) -> bytes:
+        """A step, as all trees say it."""
         words = map(self._roots.text_in, self._evaluation.plugin.normal_argv(argv))
-        return digest.of_bytes(shared.pack([shared.VERSION, kind, self._roots.path_in(cwd), *words]))
+        return shared.pack([shared.VERSION, kind, self._roots.path_in(cwd), *words])
+
+    def _answers_afar(self, remote: Remote, fids: Iterable[int], where: list[bytes]) -> bytes | None:
+        """What other machines know these answers by; None: somebody changes what was read."""
+        sums, tables = self._sums, self._evaluation.tree.tables
+        parts = []
+        for fid in fids:
+            said = sums.get(fid)
+            if said is None:
+                value = tables.values[tables.fact_value[fid]]
+                if len(value) == digest.FILE_SIZE and value[:1] == b"F":
+                    content = remote.sum_of(tables.paths[tables.fact_path[fid]], value)
+                    if content is None:
+                        return None
+                    value = value[:10] + content
+                said = sums[fid] = shared.pack([value])
+            parts.append(said)
+        return shared.sum256(b"".join(parts) + shared.pack(where))
 
     def _name_of_result(self, step: bytes, questions: bytes, answers: bytes, where: list[bytes]) -> bytes:
         """`where`: roots that are named in what it left, so that it is right only where they are the same."""
@@ -168,36 +202,77 @@ class Sharing:
         """Results of other trees whose inputs are as they were, at this moment; their environment is not judged yet."""
         if self._store is None:
             return
-        step = self._name_of(RECIPE, cwd, argv)
+        step = digest.of_bytes(self._said(RECIPE, cwd, argv))
         for name, data in self._store.noted(b"steps", step, _MOST):
             try:
                 questions = Questions.unpack(data)
                 env = self._env_out(questions.env, environment, cwd)
-                facts, answers = (None, b"") if env is None else self._answers(questions.asked)
+                answered = None if env is None else self._answers(questions.asked)
             except (ValueError, LookupError):
                 continue  # written by an enemy, or by nobody: it is no use
-            for where in self._places if facts is not None else ():
+            answers = b"".join(map(self._values.__getitem__, answered[1])) if answered is not None else b""
+            for where in self._places if answered is not None else ():
                 found = self._store.noted(b"results", self._name_of_result(step, name, answers, where), 1)
                 for _name, left in found:
-                    result = self._result(self._store, key, cwd, argv, env or b"", facts or array("I"), left)
+                    result = self._result(
+                        self._store, key, cwd, argv, env or b"", answered[0] if answered else array("I"), left
+                    )
                     if result is not None:
                         yield result
 
-    def _answers(self, asked: list[bytes]) -> tuple["array[int] | None", bytes]:
-        """What the questions' answers are in this tree, as facts and as values; None where that can't be right."""
-        holds, values, answered = self._evaluation.tree.holds, self._values, self._answered.get
+    def ask_afar(self, cwd: bytes, argv: list[bytes], environment: Environment) -> Pending | bool:
+        """Whether other machines know a result, which then is in the store, for `find`."""
+        remote, store = self._remote, self._store
+        if remote is None or store is None or self.alone:
+            return False
+        said = self._said(RECIPE, cwd, argv)
+        step = shared.sum256(said)
+        sets = remote.sets(step)
+        if sets is None:
+            return PENDING
+        waits = False
+        for name, marks, questions in sets:
+            try:
+                env = self._env_out(questions.env, environment, cwd)
+                answered = None if env is None else self._answers(questions.asked)
+            except (ValueError, LookupError):
+                continue
+            where = [root for root in self._roots.names if self._roots.path_in(root) in marks]
+            answers = None if answered is None else self._answers_afar(remote, answered[1], where)
+            if answered is None or answers is None:
+                continue
+            left = remote.result(step, name, answers)
+            if left:
+                self._learn(store, digest.of_bytes(said), questions, answered[1], where, left)
+                return True
+            waits |= left is None
+        return PENDING if waits else False
+
+    def _learn(
+        self, store: Store, step: bytes, questions: Questions, fids: list[FactId], where: list[bytes], left: bytes
+    ) -> None:
+        """Another machine's result, as if another tree of this user had told it."""
+        asked = b"\0".join(questions.asked)
+        name = digest.of_bytes(shared.pack([questions.env]) + asked)
+        store.note(b"steps", step, name, lambda: Questions.packed(questions.env, asked))
+        answers = b"".join(map(self._values.__getitem__, fids))
+        store.note(b"results", self._name_of_result(step, name, answers, where), b"", lambda: left)
+
+    def _answers(self, asked: list[bytes]) -> tuple["array[int]", list[FactId]] | None:
+        """What the questions' answers are in this tree: all facts, and one for each; None where that can't be right."""
+        holds, answered = self._evaluation.tree.holds, self._answered.get
         fids = [answered(question, _UNKNOWN) for question in asked]
         if not holds.issuperset(fids):
             for at, question in enumerate(asked):
                 if fids[at] not in holds:
                     found = self._answer_anew(question)
                     if found is None:
-                        return None, b""
+                        return None
                     fids[at] = found
         facts = set(fids)
         for question in self._twofold.intersection(asked):
             facts.update(self._facts_of(question)[0])
-        return array("I", sorted(facts)), b"".join(map(values.__getitem__, fids))
+        return array("I", sorted(facts)), fids
 
     def _answer_anew(self, question: bytes) -> FactId | None:
         """A fact that answers it; None: the paths that may be meant say different things."""
@@ -250,3 +325,10 @@ class Sharing:
         result.stdout, result.stderr = text(left.stdout), text(left.stderr)
         result.env = recording.env_sets.number(env)
         return result if result.modes or result.silent() else None
+
+
+def _told(said: bytes, env: bytes, asked: bytes, marks: list[bytes], answers: bytes, left: Left) -> Told:
+    files = [(post, path.rpartition(b"/")[2]) for path, _pre, post, _mode in left.outs if post[:1] == b"F"]
+    name = shared.sum256(shared.pack([env, *marks]) + asked)
+    questions = Questions(env, asked.split(b"\0") if asked else [])
+    return Told(shared.sum256(said), name, answers, marks, questions, left.pack(), files)

@@ -1,7 +1,9 @@
 """What decisions ask of the world, as Protocols: disk.Disk and run.TraceFile keep them, tests/fakes.py has twins."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+from hashmake.model.shared import Questions
 
 
 class Versions(Protocol):
@@ -61,6 +63,33 @@ class Store(Protocol):
     def get(self, version: bytes) -> bytes | None: ...  # noqa: D102
     def mentions(self, version: bytes, word: bytes) -> bool: ...  # noqa: D102
     def is_packed(self, version: bytes) -> bool: ...  # noqa: D102
+
+
+class Remote(Protocol):
+    """What other machines have told (store/remote.py). Nothing here waits: what is not there yet arrives later."""
+
+    def sets(self, step: bytes) -> list[tuple[bytes, list[bytes], Questions]] | None: ...  # noqa: D102  # described there
+    def result(self, step: bytes, name: bytes, answers: bytes) -> bytes | None: ...  # noqa: D102
+    def sum_of(self, path: bytes, version: bytes) -> bytes | None: ...  # noqa: D102
+    def tell(self, told: "Told") -> None: ...  # noqa: D102
+
+
+class Told(NamedTuple):
+    """A result that other machines may know (model/shared.py).
+
+    step, name, answers  what it is found by: 32 bytes each
+    marks, questions     as Remote.sets gives them
+    left                 a packed Left
+    files                contents that it refers to: version, and a name for people
+    """
+
+    step: bytes
+    name: bytes
+    answers: bytes
+    marks: list[bytes]
+    questions: Questions
+    left: bytes
+    files: list[tuple[bytes, bytes]]
 
 
 class Fetched(Protocol):

@@ -16,6 +16,7 @@ import xxhash
 ABSENT = b""
 DIRECTORY = b"D"
 OTHER = b"O"
+FILE_SIZE = 26  # bytes in the version of a regular file
 
 of_bytes = xxhash.xxh3_128_digest  # XXH3-128 of bytes: 16 bytes
 Hasher = xxhash.xxh3_128  # the same, piece by piece

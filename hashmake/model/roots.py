@@ -7,6 +7,7 @@ import re
 
 # What stands for a root: no path begins so.
 _SOURCE, _OUTPUT = b"\3S\3", b"\3O\3"
+ROOTS = (_SOURCE, _OUTPUT)
 _BOTH = b"\3B\3"  # a path outside that lies beside the roots, or above them: by its own name and relative to a root
 _BETWEEN = b"\3=\3"
 # Where programs and headers of the system lie: it does not matter that a tree may lie there, too.

@@ -9,6 +9,7 @@ import zlib
 from typing import NamedTuple
 
 from hashmake.model import digest
+from hashmake.model.roots import ROOTS
 
 VERSION = b"2"
 MOVED = 1 << 14  # in a mode: the content is kept with its roots said as all trees say them, and named so
@@ -95,6 +96,52 @@ class Left(NamedTuple):
         rows = zip(flat[0::4], flat[1::4], flat[2::4], flat[3::4], strict=True)
         outs = [(path, pre, post, int.from_bytes(mode, "little") & 0xFFFF) for path, pre, post, mode in rows]
         return Left(code, kept, wall_us, outs, out, err)
+
+
+def sum256(data: bytes) -> bytes:
+    """What names data among machines: SHA-256, the one digest that all servers of the Remote Execution API share."""
+    import hashlib  # not where nobody else is asked: it takes 10 ms
+
+    return hashlib.sha256(data).digest()
+
+
+def pack_set(marks: list[bytes], questions: Questions) -> bytes:
+    """Questions for other machines, with the roots (as all trees say them) that a result names."""
+    return pack([b"\0".join(marks), Questions.packed(questions.env, b"\0".join(questions.asked))])
+
+
+def unpack_set(data: bytes) -> tuple[list[bytes], Questions]:
+    """From `pack_set`. Raises ValueError."""
+    marks, questions = unpack(data)
+    return marks.split(b"\0"), Questions.unpack(questions)
+
+
+def refers_to(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Version and name of each content to which a packed Left refers.
+
+    Raises ValueError, also where one of its paths does not lie in a tree.
+    """
+    left = Left.unpack(data)
+    for path, _pre, post, _mode in left.outs:
+        if not _is_inside(path) or (post[:1] == b"L" and not _stays_inside(path, post[1:])):
+            raise ValueError("a path that no product has")
+    return [(post, path.rpartition(b"/")[2]) for path, _pre, post, _mode in left.outs if post[:1] == b"F"]
+
+
+def _is_inside(path: bytes) -> bool:
+    """Whether a path as all trees say it is that of a file below a root."""
+    root, *names = path.split(b"/")
+    return root in ROOTS and bool(names) and not {b"", b".", b"..", b".git", b".hashmake"}.intersection(names)
+
+
+def _stays_inside(path: bytes, target: bytes) -> bool:
+    """Whether a symbolic link leads to somewhere in the tree that it lies in."""
+    depth = path.count(b"/") - 1
+    for name in target.split(b"/"):
+        depth += -1 if name == b".." else 0 if name in (b"", b".") else 1
+        if depth < 0:
+            return False
+    return not target.startswith(b"/")
 
 
 def pack(parts: list[bytes]) -> bytes:

@@ -12,8 +12,13 @@ from hashmake.judge.reason import Reason, describe
 from hashmake.model.packing import U32
 
 
-def as_json(build: int, words: list[str], code: int, engine: Engine, began: float) -> Iterator[bytes]:
-    """The log of a build in which make ran, in pieces: whole it may be larger than everything else in memory."""
+def as_json(
+    build: int, words: list[str], code: int, engine: Engine, began: float, remote: dict[str, float] | None
+) -> Iterator[bytes]:
+    """The log of a build in which make ran, in pieces: whole it may be larger than everything else in memory.
+
+    `remote`: what came of asking other machines.
+    """
     counts = engine.ending.log.counts
     log = {
         "build": build,
@@ -23,6 +28,7 @@ def as_json(build: int, words: list[str], code: int, engine: Engine, began: floa
         "mode": engine.ending.log.mode,
         "steps": {"run": counts.run, "skipped": counts.current, "restored": counts.restored, "failed": counts.failed},
         "evaluated": counts.evaluated,
+        **({"remote": remote} if remote is not None else {}),
     }
     yield json.dumps(log).encode("ascii")[:-1] + b', "ran": ['
     between = b""

@@ -4,6 +4,7 @@ import os
 import select
 import socket
 import struct
+import threading
 from collections.abc import Callable
 
 from hashmake.errors import NotUnderstood
@@ -45,6 +46,7 @@ class Loop:
 
     message  is called with each message: connection, kind, payload; it may raise NotUnderstood
     hung_up  is called when a connection has ended, or speaks another language
+    rung     somebody has rung, from another thread, since this was last set to False
     deaf     no descriptor was left for a new connection: they wait in the listener's queue
     """
 
@@ -63,6 +65,16 @@ class Loop:
         self._poll = select.epoll()
         self._poll.register(self._listener.fileno(), select.EPOLLIN)
         self._wakeup = -1
+        self.rung = False
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._poll.register(self._bell, select.EPOLLIN)
+        self._closing = threading.Lock()
+
+    def ring(self) -> None:
+        """End the waiting; from any thread."""
+        with self._closing:
+            if self._bell >= 0:
+                os.eventfd_write(self._bell, 1)
 
     def wake_by(self, fd: int) -> None:
         """A descriptor whose bytes only end the waiting; -1: none any more."""
@@ -77,7 +89,10 @@ class Loop:
         ready = self._poll.poll(timeout_s)
         self._listen(True)
         for fd, _event in ready:
-            if fd == self._wakeup:
+            if fd == self._bell:
+                os.eventfd_read(fd)
+                self.rung = True
+            elif fd == self._wakeup:
                 os.read(fd, 4096)
             elif fd == self._listener.fileno():
                 self._accept()
@@ -146,6 +161,9 @@ class Loop:
 
     def close(self) -> None:
         """Stop listening."""
+        with self._closing:
+            os.close(self._bell)
+            self._bell = -1
         self._poll.close()
         self._listener.close()
         for connection in self.connections.values():

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from hashmake.errors import NotUnderstood
 from hashmake.judge.engine import Engine
 from hashmake.judge.replay import Replay
-from hashmake.judge.running import Line, Restored, Running
+from hashmake.judge.running import Line, Pending, Restored, Running
 from hashmake.model.course import Course
 from hashmake.model.printed import ERR, ONE, OUT, Printed
 from hashmake.model.result import RECIPE, Result
@@ -63,6 +63,7 @@ class Supervisor:
         self._due = Due(engine, self._reruns)
         self._severed = Severed(run_dir)
         self._waiting_for_more: list[_Ended] = []
+        self._pending: list[tuple[Connection, protocol.Ask]] = []
         self._dirty = False
         self._committed = time.monotonic()
         self._pause_s = _COMMIT_EVERY_S
@@ -120,6 +121,10 @@ class Supervisor:
         """
         self._due.bring_back_all(lambda: self.serve(0.5), lambda: bool(self.signals))
 
+    def ring(self) -> None:
+        """Something has arrived for which steps wait; from any thread."""
+        self._loop.ring()
+
     def close(self) -> None:
         """Stop listening."""
         self._loop.close()
@@ -131,6 +136,8 @@ class Supervisor:
         self._loop.turn(self._patience(timeout_s))
         if self.signals and self._reruns.jobserver is not None:
             self._make.pass_on(self._reruns.pass_on)
+        if self._loop.rung:
+            self._ask_again()
         self._reruns.end()
         for running in self._severed.ended(left):
             self._over(running)
@@ -214,7 +221,9 @@ class Supervisor:
             return
         line = Line((asked.parent, asked.recipe), asked.later, asked.echo) if asked.recipe else None
         answer = self._engine.ask(asked.kind, asked.parent, asked.cwd, asked.argv, asked.block.rstrip(b"\0"), line)
-        if isinstance(answer, Restored):
+        if isinstance(answer, Pending):
+            self._pending.append((connection, asked))
+        elif isinstance(answer, Restored):
             self._first(answer.first, lambda: connection.tell(_all_of(answer.result)))
         elif isinstance(answer, Running) and answer.first:
             connection.running = answer  # should its launcher go meanwhile
@@ -226,6 +235,14 @@ class Supervisor:
             connection.tell(protocol.skip(answer.code, out, err, asked.kind == RECIPE and bool(read & (OUT | ONE))))
         else:
             self._start(connection, answer)
+
+    def _ask_again(self) -> None:
+        """Something has arrived: steps of which it was not known whether they have to run are judged again."""
+        self._loop.rung = False
+        pending, self._pending = self._pending, []
+        for connection, asked in pending:
+            if connection.open():
+                self._ask(connection, asked)
 
     def _first(self, before: list[Running], then: Callable[[], object]) -> None:
         """Run the lines of the same recipe that only print, in their order; `then` what was asked for."""

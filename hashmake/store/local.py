@@ -272,6 +272,10 @@ class LocalStore:
         """That of a file which holds this."""
         return (b"Fx" if executable else b"F-") + len(content).to_bytes(8, "little") + digest.of_bytes(content)
 
+    def holds(self, version: bytes) -> bool:
+        """Whether a content is kept, as far as its size tells."""
+        return self._is_kept(name_of(version), int.from_bytes(version[2:10], "little"))
+
     def get(self, version: bytes) -> bytes | None:
         """A content that is kept; None where it is not, or is damaged."""
         try:

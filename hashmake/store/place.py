@@ -13,6 +13,7 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 class StorePlace:
     """The directory of the store ("": there is none), its limit in bytes.
 
+    remote_set  a shared cache is named, too (endpoint.py)
     refused  why it can't be used, one line; "" if it can
     said     lines about settings that can't be used
     """
@@ -22,6 +23,7 @@ class StorePlace:
         self.limit = limit
         self.refused = refused
         self.said: list[str] = []
+        self.remote_set = False
 
 
 def choose(tree: tuple[str, ...] = (), instead: str = "") -> StorePlace:
@@ -33,6 +35,7 @@ def choose(tree: tuple[str, ...] = (), instead: str = "") -> StorePlace:
     settings = Settings()
     place = _choose(settings.get("store", "path"), settings.get("store", "size"), tree, instead)
     place.said = settings.wrong
+    place.remote_set = bool(settings.get("remote", "endpoint"))
     return place
 
 

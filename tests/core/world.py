@@ -22,7 +22,7 @@ from hashmake.build.prepare import Preparation
 from hashmake.judge.engine import Engine
 from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.replay import LeftToMake, Replay
-from hashmake.judge.running import Restored, Running
+from hashmake.judge.running import Pending, Restored, Running
 from hashmake.judge.tree import Tree
 from hashmake.model import digest, letters
 from hashmake.model.course import Course
@@ -43,6 +43,7 @@ CWD = b"/w"
 OWN = b"/w/.hashmake"
 _PLACES = (CWD,)
 _RESTARTS = 3  # as build/evaluate.py
+_Answer = Result | Restored | Running | Pending
 
 
 class World:
@@ -53,6 +54,7 @@ class World:
     during     name of a step -> what happens while it runs; `after`: when it has just ended
     settings   what each engine is given before make starts
     replay     whether builds do without make where they can; replayed: whether the last one did
+    arrive     what a step waits for arrives
     code       make's status in the last build; restarts: how often it was evaluated once more
     """
 
@@ -69,6 +71,7 @@ class World:
         self.during: dict[str, Callable[[], None]] = {}
         self.after: dict[str, Callable[[], None]] = {}
         self.settings: Callable[[Engine], None] = lambda _engine: None
+        self.arrive: Callable[[str], None] = lambda _step: None
         self.checked = checked
         self.ran: list[str] = []
         self.why: dict[str, str] = {}
@@ -244,17 +247,17 @@ class World:
         self.replayed = True
         return True
 
-    def _note(self, ask: Callable[..., Result | Restored | Running]) -> Callable[..., Result | Restored | Running]:
+    def _note(self, ask: Callable[..., _Answer]) -> Callable[..., _Answer]:
         """What a test wants to know of the answers."""
 
-        def noting(kind: bytes, parent: int, cwd: bytes, argv: list[bytes], *rest: Any) -> Result | Restored | Running:
+        def noting(kind: bytes, parent: int, cwd: bytes, argv: list[bytes], *rest: Any) -> _Answer:
             answer = ask(kind, parent, cwd, argv, *rest)
             name = self._steps[kind, *argv].name
             if isinstance(answer, Running):
                 self._say_why(name, answer)
             elif isinstance(answer, Restored):
                 self.restored.append(name)
-            else:
+            elif isinstance(answer, Result):
                 self.answers[name] = answer.stdout
             return answer
 
@@ -357,7 +360,9 @@ class World:
 
     def ask(self, step: Step, parent: Running) -> Result | Restored | Running:
         """Ask the engine as a launcher does."""
-        return self.engine.ask(step.kind, parent.number, CWD, step.argv, self._block())
+        while isinstance(answer := self.engine.ask(step.kind, parent.number, CWD, step.argv, self._block()), Pending):
+            self.arrive(step.name)
+        return answer
 
     def _ask(self, step: Step, parent: Running) -> int:
         answer = self.ask(step, parent)

