@@ -98,6 +98,7 @@ def config(as_json: bool) -> None:
 
 @cli.command()
 @click.option("--stats", "doing", flag_value="stats", default="stats", help="How many contents, how large (default).")
+@click.option("--prometheus", "doing", flag_value="prometheus", help="Figures of the shared cache, as a text file.")
 @click.option("--gc", "doing", flag_value="gc", help="Remove what was not used longest, down to the limit.")
 @click.option("--clear", "doing", flag_value="clear", help="Remove everything.")
 @click.option(

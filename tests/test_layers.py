@@ -47,6 +47,8 @@ DEPENDENCIES = {
     "click": {"cli"},
     "xxhash": {"model.digest", "run.view"},
     "elftools": {"kbuild.symbols"},
+    "grpc": {"store.client"},
+    "google": {"store.wire"},
 }
 
 MODULES = {

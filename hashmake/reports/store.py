@@ -2,12 +2,13 @@
 
 import json
 import shutil
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 from hashmake.errors import UserError
 from hashmake.reports.carry import used
-from hashmake.store import jar, local
+from hashmake.store import figures, jar, local
 from hashmake.store.place import StorePlace, choose, size_of
 
 
@@ -45,6 +46,8 @@ def store(doing: str, as_json: bool) -> tuple[str, int]:
         found, code = _VERBS[doing](place)
     except OSError as error:
         raise UserError(f"{error.filename or place.top}: {error.strerror}") from error
+    if doing == "prometheus":
+        return figures.as_prometheus(found.get("remote", {})), code
     found = {"store": place.top, "limit": place.limit, **found}
     return (json.dumps(found) if as_json else "\n".join(_lines(found))), code
 
@@ -54,7 +57,9 @@ def _stats(place: StorePlace) -> tuple[dict[str, Any], int]:
     results = local.contents(place.top, ("results",))
     contents = local.contents(place.top, ("objects",))
     size = sum(size for _path, size, _used in there)
-    return {"results": len(results), "contents": len(contents), "bytes": size}, 0
+    found: dict[str, Any] = {"results": len(results), "contents": len(contents), "bytes": size}
+    remote = figures.remembered(place.top)
+    return ({**found, "remote": remote} if remote else found), 0
 
 
 def _collect(place: StorePlace) -> tuple[dict[str, Any], int]:
@@ -83,6 +88,7 @@ def _verify(place: StorePlace) -> tuple[dict[str, Any], int]:
 
 _VERBS: dict[str, Callable[[StorePlace], tuple[dict[str, Any], int]]] = {
     "stats": _stats,
+    "prometheus": _stats,
     "gc": _collect,
     "clear": _clear,
     "verify": _verify,
@@ -94,8 +100,23 @@ def _lines(found: dict[str, Any]) -> list[str]:
     if "removed" in found:
         out.append(f"removed    {found['removed']} files")
     out += [f"damaged    {path}: removed; whoever needs it makes it again" for path in found.get("damaged", [])]
+    if found.get("remote"):
+        out += _shared(defaultdict(float, found["remote"]))
     return [*out, f"results    {found['results']}, contents {found['contents']} ({_megabytes(found['bytes'])})"]
 
 
-def _megabytes(size: int) -> str:
+def _shared(remote: dict[str, float]) -> list[str]:
+    """What came of asking other machines."""
+    received, sent = _megabytes(remote["received"]), _megabytes(remote["sent"])
+    known = (
+        f"{remote['hits']:.0f} hits of {remote['asked']:.0f} steps asked for: they had taken {remote['saved_s']:,.0f} s"
+    )
+    new = f"{remote['new_commands']:.0f} steps nobody had run, {remote['new_inputs']:.0f} sets of inputs new"
+    return [
+        f"shared     {known}; {remote['told']:.0f} results told",
+        f"           {new}; {received} received, {sent} sent, {remote['errors']:.0f} errors",
+    ]
+
+
+def _megabytes(size: float) -> str:
     return f"{size / 1e6:,.1f} MB"

@@ -4,9 +4,10 @@ Who builds the goal next reads it first, and need not ask step by step: on a net
 4,000 steps would wait for minutes. It is a hint: a step that is not in it is asked for as ever, the last machine that
 writes it wins, and what it says is believed no more than what the server says of one step.
 
-    pack([format, strings, sets, entries])
+    pack([format, strings, sets, entries, silent])
     strings  questions (model/shared.py), NUL-joined, compressed
     sets     name, roots and environment, questions: numbers of strings, differences, compressed; of each set
+    silent   steps that were asked for, and told by nobody: what they leave can't be shared
     entries  step + set + answers, what was left, digests of its contents, age in builds; of each result; compressed
 """
 
@@ -33,6 +34,7 @@ class Plan:
         self.results: dict[bytes, tuple[bytes, Digests, int]] = {}
         self.of_step: dict[bytes, dict[bytes, None]] = {}
         self.order: list[bytes] = []
+        self.silent: set[bytes] = set()
         self.changed = False
         self._strings: list[bytes] = []
         self._numbers: dict[bytes, int] = {}
@@ -44,10 +46,11 @@ class Plan:
     def unpack(data: bytes) -> "Plan":
         """From bytes. Raises ValueError."""
         plan = Plan()
-        form, strings, sets, entries = unpack(data)
+        form, strings, sets, entries, silent = unpack(data)
         if form != _FORMAT:
             raise ValueError("plan")
         plan._strings = _inflated(strings).split(b"\0")
+        plan.silent = {silent[at : at + 32] for at in range(0, len(silent), 32)}
         parts = unpack(sets)
         plan._packed = {n: (m, q) for n, m, q in zip(parts[0::3], parts[1::3], parts[2::3], strict=True)}
         parts = unpack(_inflated(entries))
@@ -120,7 +123,8 @@ class Plan:
             left, digests, age = self.results[key]
             parts += [key, left, b"".join(sha + size.to_bytes(8, "little") for sha, size in digests), bytes([age])]
         strings = zlib.compress(b"\0".join(self._strings), 1)
-        return pack([_FORMAT, strings, sets, zlib.compress(pack(parts), 1)])
+        silent = b"".join(sorted(self.silent - self.of_step.keys()))
+        return pack([_FORMAT, strings, sets, zlib.compress(pack(parts), 1), silent])
 
 
 def _digests(data: bytes) -> Digests:

@@ -111,6 +111,8 @@ class RemoteStore:
 
     def _planned(self, plan: Plan, step: bytes) -> list[_Set] | None:
         """What the plan knows of a step."""
+        if step in plan.silent:
+            return []
         try:
             return [(name, *plan.set_named(name)) for name in list(plan.of_step.get(step, ()))] or None
         except ValueError:
@@ -419,6 +421,7 @@ class RemoteStore:
         if plan is None or not plan.changed or not self._client.up:
             self._plan_told = True
             return
+        plan.silent |= {step for step, sets in self._sets.items() if not sets}
         data = plan.packed()
         name = _named(data)
 

@@ -52,6 +52,13 @@ def test_what_nobody_uses_goes() -> None:
     assert list(plan.results) == [used]
 
 
+def test_what_nobody_tells_is_not_asked_for() -> None:
+    """Until somebody does."""
+    plan = plan_of(KEY)
+    plan.silent = {b"s" * 32, KEY[:32]}
+    assert Plan.unpack(plan.packed()).silent == {b"s" * 32}
+
+
 def test_a_plan_of_another_kind_is_refused() -> None:
     data = plan_of(KEY).packed()
     with pytest.raises(ValueError, match="plan"):

@@ -58,24 +58,26 @@ class Machine:
         config.mkdir(parents=True, exist_ok=True)
         lines = [f'{key} = "{value}"\n' for key, value in self.settings.items()]
         (config / "hashmake.toml").write_text("[remote]\n" + "".join(lines))
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(home),
-            "USER": self.top.name,
-            "LC_ALL": "C.UTF-8",
-            "HASHMAKE_STORE": str(self.top / "store"),
-            "PYTHONPATH": tool.python_path(),
-        }
         command = [sys.executable, "-m", "hashmake", "build", *words]
         return subprocess.Popen(
             command,
             cwd=self.tree,
-            env=environment,
+            env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.top / "home"),
+            "USER": self.top.name,
+            "LC_ALL": "C.UTF-8",
+            "HASHMAKE_STORE": str(self.top / "store"),
+            "PYTHONPATH": tool.python_path(),
+        }
 
     def end(self, process: subprocess.Popen[str], status: int = 0) -> Machine:
         """Wait for it: it has to end with this status."""
@@ -89,11 +91,14 @@ class Machine:
         """Build."""
         return self.end(self.start(*words), status)
 
+    def verb(self, *words: str) -> str:
+        """What another verb says."""
+        command = [sys.executable, "-m", "hashmake", *words]
+        return subprocess.check_output(command, cwd=self.tree, env=self._environment(), text=True)
+
     def log(self) -> dict[str, Any]:
         """The log of the last build."""
-        command = [sys.executable, "-m", "hashmake", "log", "--json"]
-        environment = {**os.environ, "PYTHONPATH": tool.python_path()}
-        found: dict[str, Any] = json.loads(subprocess.check_output(command, cwd=self.tree, env=environment))
+        found: dict[str, Any] = json.loads(self.verb("log", "--json"))
         return found
 
     def products(self) -> Mapping[str, object]:

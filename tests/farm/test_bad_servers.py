@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+
+from hashmake.model.shared import Left
 
 from .machines import Machine
 from .test_machines import FILES, two
@@ -27,6 +30,29 @@ def test_what_is_told(tmp_path: Path, fake: Fake) -> None:
     assert {"GetCapabilities", "GetActionResult", "FindMissingBlobs", "BatchUpdateBlobs", "BatchReadBlobs"} <= {
         *fake.calls
     }
+
+
+def test_a_null_build_asks_nobody(tmp_path: Path, fake: Fake) -> None:
+    """Nor does it connect."""
+    one, _other = two(tmp_path, fake.endpoint)
+    one.build()
+    calls = len(fake.calls)
+    one.build()
+    assert "nothing changed" in one.text
+    assert len(fake.calls) == calls
+
+
+def test_figures(tmp_path: Path, fake: Fake) -> None:
+    """Of the last build, and of all."""
+    one, other = two(tmp_path, fake.endpoint)
+    one.build()
+    other.build()
+    assert other.log()["remote"]["hits"] == 4
+    (stats,) = (json.loads(each.verb("store", "--stats", "--json"))["remote"] for each in [other])
+    assert (stats["builds"], stats["hits"], stats["told"]) == (1, 4, 0)
+    assert json.loads(one.verb("store", "--json"))["remote"]["told"] == 4
+    assert "4 hits of 4 steps" in other.verb("store")
+    assert "\nhashmake_remote_hits_total 4\n" in other.verb("store", "--prometheus")
 
 
 def test_a_small_limit_of_messages(tmp_path: Path, fake: Fake) -> None:
@@ -86,6 +112,25 @@ def test_results_that_make_no_sense(tmp_path: Path, fake: Fake) -> None:
         result.stdout_raw = result.stdout_raw[:40] + b"\xff" + result.stdout_raw[41:]
     other.build()
     assert (other.ran, other.restored) == (4, 0)
+    assert one.products() == other.products()
+
+
+@pytest.mark.parametrize("path", [b"\3S\3/../outside", b"\3S\3/.git/hooks/pre-commit", b"/tmp/outside"])
+def test_what_a_server_says_is_put_nowhere_but_in_the_tree(tmp_path: Path, fake: Fake, path: bytes) -> None:
+    """Each result says that it is right, and that its product lies elsewhere."""
+    one, other = two(tmp_path, fake.endpoint)
+    one.build()
+    fake.forget_plans()
+    for result in fake.results.values():
+        if result.output_files:
+            left = Left.unpack(result.stdout_raw)
+            outs = [(path, pre, post, mode) for _path, pre, post, mode in left.outs]
+            result.stdout_raw = left._replace(outs=outs).pack()
+    before = sorted(other.tree.parent.iterdir())
+    other.build()
+    assert (other.ran, other.restored) == (4, 0)
+    assert sorted(other.tree.parent.iterdir()) == before
+    assert not (other.tree / ".git").exists()
     assert one.products() == other.products()
 
 
