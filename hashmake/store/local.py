@@ -36,6 +36,7 @@ _PACKED = (
     b"\x02\x21\x4c\x18",
     b"LZIP",
 )
+_NUMBERS = itertools.count()  # of names in new/: several stores of one process write there, in several threads
 TABLES = ("objects", "steps", "results")
 
 
@@ -58,7 +59,6 @@ class LocalStore:
         self._off = False
         self._there: set[bytes] = set()
         self._mentioned: dict[tuple[bytes, bytes], bool] = {}
-        self._numbers = itertools.count()
 
     # -- keeping --------------------------------------------------------------------------------------------------
 
@@ -103,7 +103,7 @@ class LocalStore:
         """Copy a file into the store, by way of `new/`; False: it is none to be kept."""
         if st.st_size > self._limit // 8:
             return False
-        aside = os.path.join(self._new, b"%d-%d" % (os.getpid(), next(self._numbers)))
+        aside = os.path.join(self._new, b"%d-%d" % (os.getpid(), next(_NUMBERS)))
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             if _PRIVATE in os.pread(source, _LOOKED_THROUGH, 0):
@@ -152,7 +152,7 @@ class LocalStore:
         for path, version, mode in files:
             aside = b""
             if version[:1] == b"F":
-                aside = os.path.join(self._scratch, b"restored-%d" % next(self._numbers))
+                aside = os.path.join(self._scratch, b"restored-%d" % next(_NUMBERS))
                 if not self._copy_out(version, aside, mode):
                     fetched.drop()
                     return None
@@ -204,7 +204,7 @@ class LocalStore:
         path = self._of_table(table, key, name)
         if self._off or os.access(path, os.F_OK):
             return
-        aside = os.path.join(self._new, b"%d-%d" % (os.getpid(), next(self._numbers)))
+        aside = os.path.join(self._new, b"%d-%d" % (os.getpid(), next(_NUMBERS)))
         try:
             fd = self._create(aside)
             try:
@@ -252,7 +252,7 @@ class LocalStore:
         version = self.version_of(content, executable)
         if self._is_kept(name_of(version), len(content)):
             return version
-        aside = os.path.join(self._new, b"%d-%d" % (os.getpid(), next(self._numbers)))
+        aside = os.path.join(self._new, b"%d-%d" % (os.getpid(), next(_NUMBERS)))
         try:
             fd = self._create(aside)
             try:

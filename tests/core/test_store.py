@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,25 @@ def test_nothing_is_restored_behind_a_link(shop: Shop, tmp_path: Path) -> None:
     (shop.tree / "d").symlink_to(tmp_path / "else")
     assert not shop.restore(kept)
     assert not os.listdir(tmp_path / "else")
+
+
+def test_several_stores_of_one_process_do_not_meet(tmp_path: Path) -> None:
+    """One for the steps' products, one for what other machines have (store/remote.py), in another thread."""
+    said: list[str] = []
+    stores = [LocalStore(str(tmp_path / "store"), str(tmp_path / "scratch"), 10**9, said.append) for _ in range(3)]
+    texts = [[b"%d %d" % (at, n) for n in range(200)] for at in range(len(stores))]
+    versions: list[list[bytes | None]] = [[] for _ in stores]
+
+    def fill(at: int) -> None:
+        versions[at] = [stores[at].put(text, executable=False) for text in texts[at]]
+
+    threads = [threading.Thread(target=fill, args=(at,)) for at in range(len(stores))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not said
+    assert [[stores[0].get(v) if v else None for v in each] for each in versions] == texts
 
 
 def test_damage_is_found_by_looking_for_it(shop: Shop) -> None:

