@@ -169,6 +169,7 @@ class Engine:
         """What another tree of this machine has run, or another machine, and this tree need not."""
         found = self._of_another_tree(key, latest, asked)
         if found is not None:
+            self.sharing.pass_on(found.result if isinstance(found, Restored) else found)
             return found
         afar = self.sharing.ask_afar(asked.cwd, asked.argv, asked.environment)
         if isinstance(afar, Pending):

@@ -44,6 +44,7 @@ class Sharing:
         """`remote`: other machines; None: there are none."""
         self.alone = False
         self._remote = remote if roots is not None and roots.usable and store is not None else None
+        self._salt = self._remote.salt if self._remote is not None else b""
         self._sums: dict[int, bytes] = {}  # of facts: what other machines know their values by
         self._store = store if roots is not None and roots.usable else None
         self._roots = roots or Roots(b"", b"")
@@ -66,6 +67,11 @@ class Sharing:
         if self._store is not None and (result.modes or result.silent()) and not result.flags & COMPOSITE:
             self._waiting.append(result)
 
+    def pass_on(self, result: Result) -> None:
+        """The store of this machine had it: other machines may not know it yet."""
+        if self._remote is not None and self._remote.writes:
+            self.add(result)
+
     def tell(self) -> None:
         """What the last steps read has not changed since (Unsaved.settle), where no fact says so: others may know."""
         kinds = self._evaluation.tree.tables.fact_kind
@@ -84,7 +90,7 @@ class Sharing:
         env = self._env_in(result)
         name = digest.of_bytes(shared.pack([env]) + asked)
         said = self._said(result.kind, self._evaluation.tree.tables.paths[result.cwd], result.argv)
-        step = digest.of_bytes(said)
+        step = digest.of_bytes(said + self._salt)
         if step + name not in self._told:
             self._told.add(step + name)
             store.note(b"steps", step, name, lambda: Questions.packed(env, asked))
@@ -202,7 +208,7 @@ class Sharing:
         """Results of other trees whose inputs are as they were, at this moment; their environment is not judged yet."""
         if self._store is None:
             return
-        step = digest.of_bytes(self._said(RECIPE, cwd, argv))
+        step = digest.of_bytes(self._said(RECIPE, cwd, argv) + self._salt)
         for name, data in self._store.noted(b"steps", step, _MOST):
             try:
                 questions = Questions.unpack(data)
@@ -243,7 +249,7 @@ class Sharing:
                 continue
             left = remote.result(step, name, answers)
             if left:
-                self._learn(store, digest.of_bytes(said), questions, answered[1], where, left)
+                self._learn(store, digest.of_bytes(said + self._salt), questions, answered[1], where, left)
                 return True
             waits |= left is None
         return PENDING if waits else False

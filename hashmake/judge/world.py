@@ -66,7 +66,14 @@ class Store(Protocol):
 
 
 class Remote(Protocol):
-    """What other machines have told (store/remote.py). Nothing here waits: what is not there yet arrives later."""
+    """What other machines have told (store/remote.py). Nothing here waits: what is not there yet arrives later.
+
+    salt    names the cache: what came from another one is not found, in the store of this machine either
+    writes  results of this machine are told
+    """
+
+    salt: bytes
+    writes: bool
 
     def sets(self, step: bytes) -> list[tuple[bytes, list[bytes], Questions]] | None: ...  # noqa: D102  # described there
     def result(self, step: bytes, name: bytes, answers: bytes) -> bytes | None: ...  # noqa: D102

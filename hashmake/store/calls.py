@@ -20,3 +20,5 @@ ANSWERS = {
     READ: "ReadResponse",
     WRITE: "WriteResponse",
 }
+
+IDENTITY, ZSTD = 0, 1  # Compressor.Value

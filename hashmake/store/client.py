@@ -15,6 +15,7 @@ from typing import Any
 
 from hashmake.store import calls
 from hashmake.store.endpoint import Endpoint
+from hashmake.store.packing import Packing
 
 _IN_FLIGHT = 64  # calls; BuildGrid refuses more than its `thread-pool-size`: then fewer
 _CALL_S = 10.0
@@ -39,6 +40,7 @@ class Client:
     up     the server can be written to
     batch  bytes that one message may carry
     given_up  is called where the server is given up
+    packs  contents may be compressed
     off    why the server was given up; empty: it was not
     errors  calls that failed
     """
@@ -59,6 +61,8 @@ class Client:
         self._failures = 0
         self._stubs: dict[str, Any] = {}
         self._channel: Any = None
+        self.packing: Packing
+        self.packs = self._streams_packed = False
         self._wire: Any = None
         self._metadata = [("authorization", f"Bearer {endpoint.token}")] if endpoint.token else None
         self._stopped = False
@@ -144,6 +148,7 @@ class Client:
         finally:
             del os.environ["GRPC_ENABLE_FORK_SUPPORT"], os.environ["GRPC_VERBOSITY"]
         self._wire = wire
+        self.packing = Packing()
         endpoint = self._endpoint
         options: list[tuple[str, Any]] = [("grpc.max_receive_message_length", 64 << 20)]
         if endpoint.target.startswith(_LOCAL):
@@ -176,6 +181,9 @@ class Client:
             self.give_up("it has no SHA-256")
         if cache.max_batch_total_size_bytes:  # 0: it does not say
             self.batch = min(_BATCH, cache.max_batch_total_size_bytes - 1024)
+        zstd = calls.ZSTD
+        self.packs = self.packing.works and zstd in cache.supported_batch_update_compressors
+        self._streams_packed = self.packing.works and zstd in cache.supported_compressors
         if self.up and not cache.action_cache_update_capabilities.update_enabled:
             self.refused("it takes no results")
 
@@ -257,7 +265,7 @@ class Client:
 
     def read(self, sha256: bytes, size: int, then: Then) -> None:
         """Read a content, whole."""
-        name = f"{self._prefix()}blobs/{sha256.hex()}/{size}"
+        name = f"{self._prefix()}{self._kind()}/{sha256.hex()}/{size}"
         request = self._wire.MESSAGE["ReadRequest"](resource_name=name)
         threading.Thread(target=self._read, args=(request, size, then), daemon=True).start()
 
@@ -265,12 +273,16 @@ class Client:
         import grpc
 
         pieces: list[bytes] = []
+        came = 0
         try:
             for answer in self._stubs[calls.READ](request, timeout=_CALL_S + size / 1e6, metadata=self._metadata):
                 pieces.append(answer.data)
-                if sum(map(len, pieces)) > size:
+                came += len(answer.data)
+                if came > size:
                     break
             content: bytes | None = b"".join(pieces)
+            if self._streams_packed:
+                content = self.packing.unpack(content or b"", size)
             status = "OK"
         except grpc.RpcError as error:
             content, status = None, error.code().name
@@ -278,7 +290,9 @@ class Client:
 
     def write(self, sha256: bytes, content: bytes, then: Then) -> None:
         """Write a content, whole."""
-        name = f"{self._prefix()}uploads/{uuid.uuid4()}/blobs/{sha256.hex()}/{len(content)}"
+        name = f"{self._prefix()}uploads/{uuid.uuid4()}/{self._kind()}/{sha256.hex()}/{len(content)}"
+        if self._streams_packed:
+            content = self.packing.packed(content)
         future = self._stubs[calls.WRITE].future(
             self._pieces(name, content), timeout=_CALL_S + len(content) / 1e6, metadata=self._metadata
         )
@@ -294,6 +308,9 @@ class Client:
             yield self._wire.MESSAGE["WriteRequest"](
                 resource_name=name, write_offset=at, data=piece, finish_write=at + len(piece) == len(content)
             )
+
+    def _kind(self) -> str:
+        return "compressed-blobs/zstd" if self._streams_packed else "blobs"
 
     def _prefix(self) -> str:
         return f"{self._endpoint.instance}/" if self._endpoint.instance else ""

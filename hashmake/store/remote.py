@@ -23,7 +23,7 @@ from typing import Any
 
 from hashmake.judge.world import Told
 from hashmake.model import shared
-from hashmake.store.calls import BATCH_READ, BATCH_UPDATE, FIND_MISSING, GET_RESULT, UPDATE_RESULT
+from hashmake.store.calls import BATCH_READ, BATCH_UPDATE, FIND_MISSING, GET_RESULT, UPDATE_RESULT, ZSTD
 from hashmake.store.client import REFUSED, Client
 from hashmake.store.endpoint import Endpoint
 from hashmake.store.figures import Figures
@@ -64,6 +64,7 @@ class RemoteStore:
         self._local = local
         self._top = top
         self._sums = Sums(top)
+        self.salt, self.writes = endpoint.salt, endpoint.writes
         self._endpoint = endpoint
         self._client = Client(endpoint, say)
         self._client.given_up = self._given_up
@@ -405,11 +406,17 @@ class RemoteStore:
 
     def _read_batch(self, batch: list[_Digest]) -> None:
         def came(answer: Any, _status: str) -> None:
-            found = {each.digest.hash: each.data for each in answer.responses} if answer is not None else {}
+            found = {each.digest.hash: each for each in answer.responses} if answer is not None else {}
             for digest in batch:
-                self._came(digest, found.get(digest[0].hex()))
+                each = found.get(digest[0].hex())
+                content: bytes | None = each.data if each is not None else None
+                if each is not None and each.compressor:
+                    content = self._client.packing.unpack(each.data, digest[1])
+                self._came(digest, content)
 
-        fields = {"digests": [_message(self._client, digest) for digest in batch]}
+        fields: dict[str, Any] = {"digests": [_message(self._client, digest) for digest in batch]}
+        if self._client.packs:
+            fields["acceptable_compressors"] = [ZSTD]
         self._client.call(BATCH_READ, "BatchReadBlobsRequest", fields, came)
 
     def _tell_plan(self) -> None:
@@ -530,10 +537,7 @@ class _Group:
 
     def _send(self, batch: list[tuple[bytes, bytes]]) -> None:
         client = self._client
-        requests = [
-            client.message("UpdateBlob", digest=_message(client, (sha, len(content))), data=content)
-            for sha, content in batch
-        ]
+        requests = [self._blob(sha, content) for sha, content in batch]
         self._calls += 1
         client.call(
             BATCH_UPDATE,
@@ -541,6 +545,14 @@ class _Group:
             {"requests": requests},
             lambda answer, status: self._written([sha for sha, _content in batch], answer, status),
         )
+
+    def _blob(self, sha: bytes, content: bytes) -> Any:
+        client = self._client
+        packed = client.packing.pack(content) if client.packs else None
+        name = _message(client, (sha, len(content)))
+        if packed is None:
+            return client.message("UpdateBlob", digest=name, data=content)
+        return client.message("UpdateBlob", digest=name, data=packed, compressor=ZSTD)
 
     def _written(self, shas: list[bytes], answer: Any, status: str) -> None:
         if status in REFUSED:

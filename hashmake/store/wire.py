@@ -27,14 +27,15 @@ _MESSAGES = {
     "BatchUpdateBlobsRequest": "instance_name:string=1 requests:*UpdateBlob=2",
     "UpdatedBlob": "digest:Digest=1 status:Status=2",
     "BatchUpdateBlobsResponse": "responses:*UpdatedBlob=1",
-    "BatchReadBlobsRequest": "instance_name:string=1 digests:*Digest=2",
+    "BatchReadBlobsRequest": "instance_name:string=1 digests:*Digest=2 acceptable_compressors:*int32=3",
     "ReadBlob": "digest:Digest=1 data:bytes=2 status:Status=3 compressor:int32=4",
     "BatchReadBlobsResponse": "responses:*ReadBlob=1",
     "GetCapabilitiesRequest": "instance_name:string=1",
     "ServerCapabilities": "cache_capabilities:CacheCapabilities=1",
     "UpdateCapabilities": "update_enabled:bool=1",
     "CacheCapabilities": "digest_functions:*int32=1 action_cache_update_capabilities:UpdateCapabilities=2"
-    " max_batch_total_size_bytes:int64=4 supported_compressors:*int32=6",
+    " max_batch_total_size_bytes:int64=4 supported_compressors:*int32=6"
+    " supported_batch_update_compressors:*int32=7",
     "ReadRequest": "resource_name:string=1 read_offset:int64=2 read_limit:int64=3",
     "ReadResponse": "data:bytes=10",
     "WriteRequest": "resource_name:string=1 write_offset:int64=2 finish_write:bool=3 data:bytes=10",

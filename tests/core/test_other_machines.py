@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from core.world import World
 
 if TYPE_CHECKING:
-    from hashmake.judge.engine import Engine
     from hashmake.judge.world import Told
     from hashmake.model.shared import Questions
 
@@ -29,6 +28,7 @@ class MemoryRemote:
         self.cloud = cloud
         self.world = world
         self.ready = True
+        self.salt, self.writes = b"", True
         self.asked: list[bytes] = []
 
     def sets(self, step: bytes) -> list[tuple[bytes, list[bytes], Questions]] | None:
@@ -59,10 +59,7 @@ def machine(cloud: Cloud, **sources: str) -> tuple[World, MemoryRemote]:
         world.edit(name.replace("_", "."), text)
     remote = MemoryRemote(cloud, world)
 
-    def connect(engine: Engine) -> None:
-        engine.sharing._remote = remote
-
-    world.settings = connect
+    world.remote = remote
     return world, remote
 
 
@@ -115,6 +112,34 @@ def test_what_this_machine_knows_nobody_else_is_asked_for() -> None:
     one.remove("b.o")
     assert (one.build(), one.restored) == ("", ["a.o", "b.o", "prog"])
     assert not remote.asked
+
+
+def test_what_the_store_of_this_machine_has_is_told_as_well() -> None:
+    """Else a server that lost everything would not hear of it again."""
+    one, _remote = machine(Cloud())
+    one.build()
+    cloud = Cloud()
+    again, _remote = machine(cloud)
+    assert one.store is not None
+    assert again.store is not None
+    again.store.kept, again.store.notes = one.store.kept, one.store.notes
+    assert (again.build(), again.restored) == ("", ["a.o", "b.o", "prog"])
+    other, _remote = machine(cloud)
+    assert (other.build(), other.restored) == ("", ["a.o", "b.o", "prog"])
+
+
+def test_another_salt_disowns_what_the_store_of_this_machine_got() -> None:
+    """Who had poisoned the cache had poisoned that, too."""
+    cloud = Cloud()
+    machine(cloud)[0].build()
+    other, _remote = machine(cloud)
+    assert other.build() == ""
+    again, remote = machine(Cloud())
+    remote.salt = b"new"
+    assert other.store is not None
+    assert again.store is not None
+    again.store.kept, again.store.notes = other.store.kept, other.store.notes
+    assert again.build() == "a.o b.o prog"
 
 
 def test_what_changed_while_it_ran_is_not_told() -> None:

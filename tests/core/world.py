@@ -39,6 +39,8 @@ from hashmake.run.view import HIDDEN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hashmake.judge.world import Remote
+
 CWD = b"/w"
 OWN = b"/w/.hashmake"
 _PLACES = (CWD,)
@@ -54,6 +56,7 @@ class World:
     during     name of a step -> what happens while it runs; `after`: when it has just ended
     settings   what each engine is given before make starts
     replay     whether builds do without make where they can; replayed: whether the last one did
+    remote     other machines
     arrive     what a step waits for arrives
     code       make's status in the last build; restarts: how often it was evaluated once more
     """
@@ -71,6 +74,7 @@ class World:
         self.during: dict[str, Callable[[], None]] = {}
         self.after: dict[str, Callable[[], None]] = {}
         self.settings: Callable[[Engine], None] = lambda _engine: None
+        self.remote: Remote | None = None
         self.arrive: Callable[[str], None] = lambda _step: None
         self.checked = checked
         self.ran: list[str] = []
@@ -183,7 +187,16 @@ class World:
         evaluation = Evaluation(recording, self.goal, tree, disk, AnyProject(), _PLACES)
         self.traces: dict[int, list[bytes]] = {}
         self.engine = Engine(
-            evaluation, self._trace, OWN, [], b"", self._started, self.store, Roots(CWD, CWD), digest.of_bytes
+            evaluation,
+            self._trace,
+            OWN,
+            [],
+            b"",
+            self._started,
+            self.store,
+            Roots(CWD, CWD),
+            digest.of_bytes,
+            self.remote,
         )
         self.engine.altered = set(preparation.altered)
         self.engine.forced = forced

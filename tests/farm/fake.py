@@ -9,6 +9,7 @@ from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
 import grpc
+import zstandard
 from buildstream._protos.build.bazel.remote.execution.v2 import remote_execution_pb2 as api
 from buildstream._protos.google.bytestream import bytestream_pb2 as stream
 
@@ -29,6 +30,7 @@ class Fake:
     damage   contents are given out with their first byte changed
     lose     contents are never found
     delay_s  before each answer
+    packs    it takes and gives contents that zstd has compressed; packed: how many came so
     busy     so many calls more are refused with RESOURCE_EXHAUSTED
     most     largest sum of contents that came in one message
     """
@@ -41,7 +43,8 @@ class Fake:
         self.refuse: dict[str, grpc.StatusCode] = {}
         self.batch = 0
         self.update_enabled = True
-        self.damage = self.lose = False
+        self.damage = self.lose = self.packs = False
+        self.packed = 0
         self.delay_s = 0.0
         self.busy = self.most = 0
         self.metadata: list[dict[str, str]] = []
@@ -125,6 +128,9 @@ class Fake:
         cache.digest_functions.append(api.DigestFunction.SHA256)
         cache.action_cache_update_capabilities.update_enabled = self.update_enabled
         cache.max_batch_total_size_bytes = self.batch
+        if self.packs:
+            cache.supported_compressors.append(api.Compressor.ZSTD)
+            cache.supported_batch_update_compressors.append(api.Compressor.ZSTD)
         return answer
 
     def _get(self, request: Any, context: Any) -> Any:
@@ -154,10 +160,14 @@ class Fake:
         answer = api.BatchUpdateBlobsResponse()
         for each in request.requests:
             response = answer.responses.add(digest=each.digest)
-            if hashlib.sha256(each.data).hexdigest() != each.digest.hash:
+            content = each.data
+            if each.compressor == api.Compressor.ZSTD and self.packs:
+                content = zstandard.ZstdDecompressor().decompress(content)
+                self.packed += 1
+            if hashlib.sha256(content).hexdigest() != each.digest.hash:
                 response.status.code = grpc.StatusCode.INVALID_ARGUMENT.value[0]
             else:
-                self.blobs[each.digest.hash] = each.data
+                self.blobs[each.digest.hash] = content
         return answer
 
     def _content(self, sha256: str) -> bytes | None:
@@ -173,6 +183,9 @@ class Fake:
             content = self._content(each.hash)
             if content is None:
                 response.status.code = grpc.StatusCode.NOT_FOUND.value[0]
+            elif self.packs and api.Compressor.ZSTD in request.acceptable_compressors:
+                response.data = zstandard.ZstdCompressor().compress(content)
+                response.compressor = api.Compressor.ZSTD
             else:
                 response.data = content
         return answer
@@ -182,8 +195,11 @@ class Fake:
         content = self._content(request.resource_name.split("/")[-2])
         if content is None:
             context.abort(grpc.StatusCode.NOT_FOUND, "no such content")
-        for at in range(0, len(content or b""), 1000):
-            yield stream.ReadResponse(data=(content or b"")[at : at + 1000])
+        data = content or b""
+        if "/zstd/" in "/" + request.resource_name:
+            data = zstandard.ZstdCompressor().compress(data)
+        for at in range(0, len(data), 1000):
+            yield stream.ReadResponse(data=data[at : at + 1000])
 
     def _write(self, requests: Iterator[Any], _context: Any) -> Any:
         self.calls.append("Write")
@@ -192,6 +208,10 @@ class Fake:
             name = name or request.resource_name
             data += request.data
         sha256 = name.split("/")[-2]
+        committed = len(data)
+        if "compressed-blobs/zstd/" in name:
+            data = zstandard.ZstdDecompressor().decompress(data)
+            self.packed += 1
         if hashlib.sha256(data).hexdigest() == sha256:
             self.blobs[sha256] = data
-        return stream.WriteResponse(committed_size=len(data))
+        return stream.WriteResponse(committed_size=committed)

@@ -67,6 +67,18 @@ def test_a_small_limit_of_messages(tmp_path: Path, fake: Fake) -> None:
     assert one.products() == other.products()
 
 
+@pytest.mark.parametrize("batch", [0, 8192])
+def test_contents_are_compressed_where_the_server_takes_that(tmp_path: Path, fake: Fake, batch: int) -> None:
+    """In messages and in streams."""
+    fake.packs, fake.batch = True, batch
+    one, other = two(tmp_path, fake.endpoint)
+    one.build()
+    other.build()
+    assert fake.packed > 1
+    assert other.restored == 4
+    assert one.products() == other.products()
+
+
 @pytest.mark.parametrize("fault", ["damage", "lose"])
 def test_contents_that_are_not_what_they_should_be(tmp_path: Path, fake: Fake, fault: str) -> None:
     """A miss: the steps run, and what lies there is right."""
