@@ -96,8 +96,10 @@ class Workshop:
     _clean: dict[tuple[object, ...], Clean] = field(default_factory=dict)
 
     @classmethod
-    def create(cls, root: Path, probe: Path, python_path: str, directories: dict[str, Directory]) -> Workshop:
-        """A tree with this project, never built."""
+    def create(
+        cls, root: Path, probe: Path, python_path: str, directories: dict[str, Directory], endpoint: str = ""
+    ) -> Workshop:
+        """A tree with this project, never built. `endpoint`: of a server that its builds share results by."""
         for name in ("tree", "home", "bin"):
             (root / name).mkdir(parents=True)
         shutil.copy(probe, root / "bin" / "probe")
@@ -105,6 +107,9 @@ class Workshop:
         environment = {"PATH": f"{root}/bin:/usr/bin:/bin", "HOME": f"{root}/home", "LC_ALL": "C"}
         if python_path:
             environment["PYTHONPATH"] = python_path
+        if endpoint:
+            environment |= {"HASHMAKE_REMOTE": endpoint, "HASHMAKE_REMOTE_MODE": "read-write"}
+            environment |= {"HASHMAKE_REMOTE_SALT": root.name}  # others share the server
         shop = cls(root, directories, environment)
         shop.sync("write")
         return shop
@@ -174,7 +179,10 @@ class Workshop:
             self.whole = self.whole or not words or words[0] == "all"
 
     def build_elsewhere(self, words: tuple[str, ...], variables: dict[str, str], jobs: int, afresh: bool) -> None:
-        """Build another checkout of the sources, which shares the store; judge what is there. `afresh`: a new one."""
+        """Build another checkout of the sources; judge what is there. `afresh`: a new one.
+
+        It shares the store, or, where there is a server, that: then it is another machine.
+        """
         there = self.root / "else" / "where"
         if afresh or not there.exists():
             shutil.rmtree(there, ignore_errors=True)
@@ -228,6 +236,8 @@ class Workshop:
         if fault:
             (self.root / "fault").write_text(f"{begin} {fault}\n")
         environment = {**self.environment, **{k: v for k, v in variables.items() if k == "FLAVOUR"}}
+        if where != self.tree and "HASHMAKE_REMOTE" in environment:
+            environment["HASHMAKE_STORE"] = str(self.root / "store-of-another-machine")
         given = [f"{name}={value}" for name, value in variables.items() if name != "FLAVOUR"]
         running = Running.start([*command, *words, *given], where, environment, 0o022)
         session = running.session
