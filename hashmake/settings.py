@@ -27,6 +27,8 @@ KNOWN = {
     ("remote", "token-file"): ("HASHMAKE_REMOTE_TOKEN_FILE", ""),
     ("remote", "salt"): ("HASHMAKE_REMOTE_SALT", ""),
     ("remote", "largest"): ("HASHMAKE_REMOTE_LARGEST", "100M"),
+    ("remote", "execute"): ("HASHMAKE_REMOTE_EXECUTE", "off"),
+    ("remote", "platform"): ("HASHMAKE_REMOTE_PLATFORM", ""),
 }
 
 

@@ -222,9 +222,7 @@ class Session:
         engine.restoring.about_to_write = journal.note
         engine.altered = set(preparation.altered)
         engine.evaluation.give_up = view.give_up
-        supervisor = Supervisor(engine, run_dir, library, lambda: self._saving.save(engine))
-        if setting.remote is not None:
-            setting.remote.arrived = supervisor.ring
+        supervisor = Supervisor(engine, run_dir, library, lambda: self._saving.save(engine), setting.remote)
         try:
             with supervisor.heeding_signals():
                 if not (distrust or preparation.altered or preparation.discarded or self._again):

@@ -4,7 +4,10 @@ import os
 
 
 def host_fact(name: bytes) -> bytes:
-    """The version of a fact about the host: "uname" or "user" (events.h, HM_HOST)."""
+    """The version of a fact about the host: "uname" or "user" (events.h, HM_HOST).
+
+    looker/compare.c has the same.
+    """
     if name == b"uname":
         u = os.uname()
         return b"H" + os.fsencode(f"{u.sysname} {u.nodename} {u.release} {u.version} {u.machine}")

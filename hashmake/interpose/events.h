@@ -10,7 +10,7 @@
 #define HM_EVENTS_H
 #include <stdint.h>
 
-#define HM_VERSION 14
+#define HM_VERSION 15
 
 /* ---- environment -------------------------------------------------------------------------------------------------
  * HASHMAKE_RUN   absolute path of the run directory of this build; it holds
@@ -82,7 +82,8 @@ struct hm_trace {
 #define HM_ENVIRON 'G' /* PROGRAM: takes all of environ in (perl, python, awk, env and printenv that print ...) */
 #define HM_SCRIPT 'S'  /* a shell opened this file for reading: its text names the variables the shell used */
 #define HM_TEXT 'C'    /* the text that a shell was given with -c: it names the variables the shell used */
-#define HM_HOST 'v'    /* "uname" (uname, gethostname), "user" (getuid, geteuid, getlogin, getpwuid ...) was asked */
+#define HM_HOST 'v'    /* "uname" (uname, gethostname), "user" (getuid, geteuid, getlogin, getpwuid ...) was asked;
+                          "?user", "?uname": a shell knows these, for who names the variables that it sets to them */
 #define HM_PLACE 'p'   /* PROGRAM: asked for the full path of where it is (getcwd, realpath of a relative path) */
 #define HM_MAKE 'P'    /* PATH of a make executable: a make process came up in this step */
 #define HM_GOAL 'D'    /* NAME: what a make process that ends would have made if no goal had been named */
@@ -188,6 +189,9 @@ struct hm_known_entry {
  *   hmstep KT TEXT PATH ARGV...  the echo is TEXT plus newline. It is printed on stdout if, and only if, the step runs.
  * After KE, where make tells: a number in hexadecimal that all lines of a recipe have in common while it is at work, and
  * '+' for a line that is not its first. */
+/* On another machine, where nobody is to be asked (no supervisor, no view):
+ *   hmstep --afar DIRECTORY PATH ARGV...   the trace is t/$HASHMAKE_STEP in $HASHMAKE_RUN, cut to its length at the end */
+#define HM_AFAR "--afar"
 #define HM_TEXT_MAX 65536 /* a longer text counts as HM_ENVIRON */
 #define HM_CAPTURE_MAX (4u << 20)
 #define HM_WATCH_MAX 65536 /* of each stream; a step that prints more is not restored */

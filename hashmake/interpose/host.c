@@ -17,13 +17,26 @@ static void note(char kind, const char *text) {
     hm_emit_text(kind, text, hm_len(text));
 }
 
+/* A shell asks who it is when it starts, and bash for the host's name, too: whether that matters its text tells, which is
+ * looked into for $UID, $HOSTNAME and the like (judge/accountant.py). cp and its like ask whether they may keep a file's
+ * owner, which is no part of what is compared. Or every step of every user would be another one. */
+static void asked(const char *what) {
+    bool uid = hm_same(what, "uid"), machine = hm_same(what, "uname");
+    if (hm.knows && (uid || machine))
+        note(HM_HOST, uid ? "?user" : "?uname");
+    else if (!uid)
+        note(HM_HOST, what);
+    else if (!hm.shell && !hm.copies)
+        note(HM_HOST, "user");
+}
+
 #define ASK(what, result, name, params, ...)             \
     result name params;                                  \
     HM_API result name params {                          \
         static bool told;                                \
         if (HM_UNLIKELY(!told) && hm_on()) {             \
             told = true;                                 \
-            note(HM_HOST, what);                         \
+            asked(what);                                 \
         }                                                \
         return NEXT(name)(__VA_ARGS__);                  \
     }
@@ -33,10 +46,10 @@ ASK("uname", int, __gethostname_chk, (char *s, size_t n, size_t room), s, n, roo
 ASK("uname", int, getdomainname, (char *s, size_t n), s, n)
 ASK("uname", int, __getdomainname_chk, (char *s, size_t n, size_t room), s, n, room)
 ASK("uname", long, gethostid, (void))
-ASK("user", uid_t, getuid, (void))
-ASK("user", uid_t, geteuid, (void))
-ASK("user", gid_t, getgid, (void))
-ASK("user", gid_t, getegid, (void))
+ASK("uid", uid_t, getuid, (void))
+ASK("uid", uid_t, geteuid, (void))
+ASK("uid", gid_t, getgid, (void))
+ASK("uid", gid_t, getegid, (void))
 ASK("user", char *, getlogin, (void))
 ASK("user", int, getlogin_r, (char *s, size_t n), s, n)
 ASK("user", int, __getlogin_r_chk, (char *s, size_t n, size_t room), s, n, room)

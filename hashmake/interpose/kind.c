@@ -150,6 +150,8 @@ void hm_name_program(void) {
     bool passing = hm.make && hm.step > 1 && passing_make();
     if (passing) hm.make = false;
     hm.shell = one_of(" sh dash bash ksh ksh93 mksh zsh ash ", name, n);
+    hm.knows = one_of(" bash ksh ksh93 mksh zsh ", name, n);
+    hm.copies = one_of(" cp mv install ginstall ", name, n);
     is_env = hm_same(name, "env");
     is_printenv = hm_same(name, "printenv");
     is_awk = one_of(" awk gawk mawk nawk ", name, n);

@@ -19,6 +19,7 @@ class Account:
     before   what files held that it was about to change, as far as nobody knew
     anew     products that were put out of its sight, for it to make them from nothing once more
     names    environment variables looked up (variables.WHOLE: all)
+    knows    facts about the host that its shells know of themselves, and that count if they are named
     lists    listings that have begun: directory -> paths that they gave; b"" when one came to its end
     intermediates  paths that a make process took away itself
     unseen   why it can't be followed, "" if it can
@@ -37,6 +38,7 @@ class Account:
         "fresh",
         "goal",
         "intermediates",
+        "knows",
         "lists",
         "looks",
         "make",
@@ -66,6 +68,7 @@ class Account:
         self.anew: set[PathId] = set()
         self.before: dict[bytes, bytes] = {}
         self.names: set[bytes] = set()
+        self.knows: set[bytes] = set()
         self.decides: set[bytes] = set()
         self.intermediates: set[bytes] = set()
         self.unseen = b""

@@ -140,6 +140,7 @@ class Accountant:
 
     def _environ(self, account: Account, _program: bytes) -> None:
         account.names.add(WHOLE)
+        self._knows(account)
 
     def _script(self, account: Account, path: bytes) -> None:
         self._shell(account, self._scripts.names(path))
@@ -151,14 +152,25 @@ class Accountant:
         account.shell = True
         account.placed |= HERE in names
         account.names |= names - {HERE}
+        self._knows(account)
 
     def _place(self, account: Account, program: bytes) -> None:
         # Compilers name it in full, where it can be found, or not at all. Of shells it is their text that tells.
         account.placed |= program.rpartition(b"/")[2] not in SHELLS and not _COMPILER.search(program)
 
     def _host(self, account: Account, name: bytes) -> None:
+        if name[:1] == b"?":
+            account.knows.add(name[1:])
+            self._knows(account)
+            return
         tree = self._tree
         account.facts.add(tree.fact_now(READ, tree.tables.path(name)))
+
+    def _knows(self, account: Account) -> None:
+        """What shells know of themselves counts where a variable is named that they set to it, or might be."""
+        for name in account.knows:
+            if not account.names.isdisjoint(_SETS[name]):
+                self._host(account, name)
 
     def _make(self, account: Account, _path: bytes) -> None:
         account.make = True
@@ -179,6 +191,10 @@ class Accountant:
 _COMPILER = re.compile(
     rb"/(?:cc1\w*|lto1|f951|rustc|rustup|collect2|lto-wrapper|(?:[\w.]+-)*(?:g?cc|[gc]\+\+|clang(?:\+\+)?|as|ld(?:\.\w+)?|ar|ranlib|nm|strip|objcopy|objdump|readelf))(?:-[\d.]+)?$"
 )
+_SETS = {
+    b"user": frozenset((WHOLE, *b"UID EUID GID EGID GROUPS USERNAME".split())),
+    b"uname": frozenset((WHOLE, *b"HOST HOSTNAME HOSTTYPE MACHTYPE".split())),
+}
 _ALL_PATH_KINDS = (*WRITE_LETTERS, *LOOK_KINDS)
 _PATH_LETTERS = frozenset(
     {*_ALL_PATH_KINDS, letters.LIST, letters.ENTRY, letters.LISTED, letters.SCRIPT, letters.MAKE_REMOVED}

@@ -157,6 +157,7 @@ class Engine:
             return shared
         running = self.starter.start(kind, key, cwd, argv, environment, above, latest)
         running.reason = reason or NEVER_RAN
+        running.last = latest
         running.keeps = captured
         self.restoring.watch(running)
         if latest is not None:

@@ -84,6 +84,7 @@ class Running:
     number  of this build's steps, as in HASHMAKE_STEP
     line    of a recipe; None: that is not known
     reason  why it runs
+    last    what its last run came to
     captured  what makes in it print to something else than this build does: somebody will read that (model/printed.py)
     keeps   what it prints and has to be kept: make prints to such a place
     watched  what it prints is kept though nobody reads it: a later build may restore the step (judge/restoring.py)
@@ -110,6 +111,7 @@ class Running:
         "keeps",
         "key",
         "kind",
+        "last",
         "line",
         "makes",
         "number",
@@ -147,6 +149,7 @@ class Running:
         self.account = account
         self.trace = trace
         self.reason: Reason | None = None
+        self.last: Result | None = None
         self.line: Line | None = None
         self.events: list[Event] = []
         self.captured = self.keeps = 0

@@ -87,6 +87,8 @@ static void keep_streams(void)
 
 int main(int argc, char **argv)
 {
+    if (argc > 4 && !strcmp(argv[1], HM_AFAR))
+        return run_afar(argv[2], argv[3], argv + 4);
     keep_streams();
     parent = getenv(HM_ENV_STEP);
     run_dir = getenv(HM_ENV_RUN);

@@ -27,6 +27,7 @@ char *number(unsigned n, char *end);     /* decimal, ending before `end` */
 void make_trace(unsigned step, unsigned flags); /* where that fails the supervisor finds none, and takes the step as not seen */
 void record(char kind, const char *a, const char *b, const char *c);
 void record_program(const char *path);
+void trim_trace(void); /* its file is as long as what it holds */
 void tell_unwritten(void); /* the parent step */
 void record_streams(int out, int err); /* what the command has in the place of ours */
 int asked_terminal(void);              /* a program of the step has asked the terminal itself */
@@ -49,4 +50,5 @@ int keep_texts(struct iovec texts[2]);    /* what came on each stream; which are
 
 /* ---- running (run.c) ---- */
 int run_step(uint32_t step[2], int kind, const char *path, char **argv); /* number and flags; the exit status */
+int run_afar(const char *directory, const char *path, char **argv); /* on another machine; the exit status */
 #endif

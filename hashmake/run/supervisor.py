@@ -10,6 +10,8 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
+from typing import TYPE_CHECKING
 
 from hashmake.errors import NotUnderstood
 from hashmake.judge.engine import Engine
@@ -27,6 +29,11 @@ from hashmake.run.loop import Connection, Loop
 from hashmake.run.make import Make
 from hashmake.run.reruns import Reruns
 from hashmake.run.severed import Severed
+
+if TYPE_CHECKING:
+    from hashmake.run.farm import Farm
+    from hashmake.store.execute import Outcome
+    from hashmake.store.remote import RemoteStore
 
 _COMMIT_EVERY_S = 0.5  # at least; and what a commit takes is only a small share of the build:
 _COMMIT_SHARE = 40
@@ -52,7 +59,15 @@ class _Ended:
 class Supervisor:
     """Serves one build. `commit` is called now and then, when there is something to save."""
 
-    def __init__(self, engine: Engine, run_dir: str, library: str, commit: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        run_dir: str,
+        library: str,
+        commit: Callable[[], None],
+        remote: "RemoteStore | None" = None,
+    ) -> None:
+        """`remote`: other machines, which may run steps, too."""
         self._engine = engine
         self._evaluation = engine.evaluation
         self._commit = commit
@@ -63,6 +78,13 @@ class Supervisor:
         self._due = Due(engine, self._reruns)
         self._severed = Severed(run_dir)
         self._waiting_for_more: list[_Ended] = []
+        self._farm: Farm | None = None
+        if remote is not None:
+            remote.arrived = self._loop.ring
+        if remote is not None and remote.endpoint.executes:
+            from hashmake.run import farm  # not where nobody asked for it
+
+            self._farm = farm.Farm(engine, remote, run_dir, library, self._loop.ring)
         self._pending: list[tuple[Connection, protocol.Ask]] = []
         self._dirty = False
         self._committed = time.monotonic()
@@ -120,10 +142,6 @@ class Supervisor:
         Unless it was told to end.
         """
         self._due.bring_back_all(lambda: self.serve(0.5), lambda: bool(self.signals))
-
-    def ring(self) -> None:
-        """Something has arrived for which steps wait; from any thread."""
-        self._loop.ring()
 
     def close(self) -> None:
         """Stop listening."""
@@ -217,7 +235,7 @@ class Supervisor:
             raise NotUnderstood("ask")
         rerun = self._reruns.asked_for(asked.block)
         if rerun is not None:
-            self._start(connection, rerun)
+            self._start_somewhere(connection, rerun)
             return
         line = Line((asked.parent, asked.recipe), asked.later, asked.echo) if asked.recipe else None
         answer = self._engine.ask(asked.kind, asked.parent, asked.cwd, asked.argv, asked.block.rstrip(b"\0"), line)
@@ -234,11 +252,13 @@ class Supervisor:
             err = answer.stderr if read & ERR else b""
             connection.tell(protocol.skip(answer.code, out, err, asked.kind == RECIPE and bool(read & (OUT | ONE))))
         else:
-            self._start(connection, answer)
+            self._start_somewhere(connection, answer)
 
     def _ask_again(self) -> None:
         """Something has arrived: steps of which it was not known whether they have to run are judged again."""
         self._loop.rung = False
+        if self._farm is not None:
+            self._farm.arrived()
         pending, self._pending = self._pending, []
         for connection, asked in pending:
             if connection.open():
@@ -253,7 +273,26 @@ class Supervisor:
 
     def _start_if_open(self, connection: Connection, running: Running) -> None:
         if connection.open():
+            self._start_somewhere(connection, running)
+
+    def _start_somewhere(self, connection: Connection, running: Running) -> None:
+        """On another machine, where that is possible, else here."""
+        connection.running = None  # its launcher waits, and runs nothing
+        then = partial(self._came_back, connection, running)
+        if self._farm is None or not self._farm.take(running, then):
             self._start(connection, running)
+
+    def _came_back(self, connection: Connection, running: Running, outcome: "Outcome | None") -> None:
+        """A step has been run elsewhere, and is recorded; or it has to run here."""
+        if outcome is not None:
+            self._dirty = True
+            connection.tell(protocol.skip(0, outcome.out, outcome.err, aloud=True))
+            if running.then is not None:
+                running.then()
+        elif connection.open():
+            self._start(connection, running)
+        else:
+            self._evaluation.running.pop(running.number, None)
 
     def _start(self, connection: Connection, running: Running) -> None:
         connection.running = running

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hashmake.model.letters import ABSENT, BEGUN, WRITE
 
-VERSION = 14
+VERSION = 15
 MAGIC = 0x52544D48
 FIRST = 65536  # bytes that a new one has
 HEADER = struct.Struct("<IIQQIII4x64x")

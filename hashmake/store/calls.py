@@ -7,6 +7,7 @@ UPDATE_RESULT = _V2 + "ActionCache/UpdateActionResult"
 FIND_MISSING = _V2 + "ContentAddressableStorage/FindMissingBlobs"
 BATCH_UPDATE = _V2 + "ContentAddressableStorage/BatchUpdateBlobs"
 BATCH_READ = _V2 + "ContentAddressableStorage/BatchReadBlobs"
+EXECUTE = _V2 + "Execution/Execute"
 READ = "/google.bytestream.ByteStream/Read"
 WRITE = "/google.bytestream.ByteStream/Write"
 # Of each call: what is answered.
@@ -17,6 +18,7 @@ ANSWERS = {
     FIND_MISSING: "FindMissingBlobsResponse",
     BATCH_UPDATE: "BatchUpdateBlobsResponse",
     BATCH_READ: "BatchReadBlobsResponse",
+    EXECUTE: "Operation",
     READ: "ReadResponse",
     WRITE: "WriteResponse",
 }

@@ -40,6 +40,7 @@ class Client:
     up     the server can be written to
     batch  bytes that one message may carry
     given_up  is called where the server is given up
+    executes  it runs steps
     packs  contents may be compressed
     off    why the server was given up; empty: it was not
     errors  calls that failed
@@ -62,7 +63,7 @@ class Client:
         self._stubs: dict[str, Any] = {}
         self._channel: Any = None
         self.packing: Packing
-        self.packs = self._streams_packed = False
+        self.packs = self._streams_packed = self.executes = False
         self._wire: Any = None
         self._metadata = [("authorization", f"Bearer {endpoint.token}")] if endpoint.token else None
         self._stopped = False
@@ -159,7 +160,8 @@ class Client:
         else:
             self._channel = grpc.insecure_channel(endpoint.target, options)
         for path, answer in calls.ANSWERS.items():
-            kinds = {calls.READ: self._channel.unary_stream, calls.WRITE: self._channel.stream_unary}
+            streams = self._channel.unary_stream
+            kinds = {calls.READ: streams, calls.EXECUTE: streams, calls.WRITE: self._channel.stream_unary}
             self._stubs[path] = kinds.get(path, self._channel.unary_unary)(
                 path,
                 request_serializer=lambda message: message.SerializeToString(deterministic=True),
@@ -184,6 +186,9 @@ class Client:
         zstd = calls.ZSTD
         self.packs = self.packing.works and zstd in cache.supported_batch_update_compressors
         self._streams_packed = self.packing.works and zstd in cache.supported_compressors
+        self.executes = self._endpoint.executes and capabilities.execution_capabilities.exec_enabled
+        if self._endpoint.executes and not self.executes:
+            self._say(f"{self._endpoint.name}: it runs no steps; they run here")
         if self.up and not cache.action_cache_update_capabilities.update_enabled:
             self.refused("it takes no results")
 
@@ -218,11 +223,11 @@ class Client:
         self._waiting.append((path, request, then, 0))
         self._pump()
 
-    def message(self, name: str, **fields: Any) -> Any:
+    def message(self, name: str, /, **fields: Any) -> Any:
         """A message of the API."""
         return self._wire.MESSAGE[name](**fields)
 
-    def serialized(self, name: str, **fields: Any) -> bytes:
+    def serialized(self, name: str, /, **fields: Any) -> bytes:
         """The same, as bytes that are the same each time."""
         data: bytes = self.message(name, **fields).SerializeToString(deterministic=True)
         return data
@@ -287,6 +292,27 @@ class Client:
         except grpc.RpcError as error:
             content, status = None, error.code().name
         self._queue.put(lambda: then(content, status))
+
+    def execute(self, action: Any, deadline_s: float, then: Then) -> None:
+        """Have an action run: an ExecuteResponse, or None and why not."""
+        request = self._wire.MESSAGE["ExecuteRequest"](instance_name=self._endpoint.instance, action_digest=action)
+        threading.Thread(target=self._execute, args=(request, deadline_s, then), daemon=True).start()
+
+    def _execute(self, request: Any, deadline_s: float, then: Then) -> None:
+        import grpc
+
+        answer, status = None, "UNKNOWN"
+        try:
+            call = self._stubs[calls.EXECUTE](request, timeout=deadline_s, metadata=self._metadata)
+            for (
+                operation
+            ) in call:  # where the stream ends early nobody is cancelled: the server drops who does not listen
+                if operation.done:
+                    answer = self._wire.MESSAGE["ExecuteResponse"].FromString(operation.response.value)
+                    status = "OK" if not operation.error.code and not answer.status.code else "FAILED"
+        except grpc.RpcError as error:
+            status = error.code().name
+        self._queue.put(lambda: then(answer if status == "OK" else None, status))
 
     def write(self, sha256: bytes, content: bytes, then: Then) -> None:
         """Write a content, whole."""

@@ -23,6 +23,8 @@ class Endpoint(NamedTuple):
     token     who we are; empty: nobody
     salt      names another cache on the same server
     largest   bytes of the largest content that is told
+    executes  steps are sent there to be run
+    platform  what the machines that run them must be: names and values
     """
 
     name: str
@@ -36,6 +38,8 @@ class Endpoint(NamedTuple):
     token: str = ""
     salt: bytes = b""
     largest: int = 100_000_000
+    executes: bool = False
+    platform: tuple[tuple[str, str], ...] = ()
 
 
 def choose(settings: Settings) -> tuple[Endpoint | None, str]:
@@ -59,6 +63,9 @@ def _endpoint(name: str, settings: Settings) -> Endpoint:
     mode = settings.get("remote", "mode") or "read"
     if mode not in ("read", "read-write"):
         raise ValueError(f'remote.mode {mode!r}: give "read" or "read-write"')
+    execute = settings.get("remote", "execute") or "off"
+    if execute not in ("on", "off"):
+        raise ValueError(f'remote.execute {execute!r}: give "on" or "off"')
     largest, wrong = size_of(settings.get("remote", "largest") or _LARGEST)
     if wrong:
         raise ValueError(f"remote.largest {settings.get('remote', 'largest')!r}: give a number with k, M or G, as 100M")
@@ -82,7 +89,16 @@ def _endpoint(name: str, settings: Settings) -> Endpoint:
         token,
         settings.get("remote", "salt").encode("utf-8", "surrogateescape"),
         largest,
+        execute == "on",
+        _properties(settings.get("remote", "platform")),
     )
+
+
+def _properties(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
+    if not all(name and equals for name, equals, _value in pairs):
+        raise ValueError(f"remote.platform {text!r}: give names and values, as OSFamily=linux,ISA=x86-64")
+    return tuple(sorted((name, value) for name, _equals, value in pairs))
 
 
 def _content(path: str) -> bytes | None:

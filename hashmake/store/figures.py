@@ -13,6 +13,7 @@ class Figures:
     asked         steps that this machine could not answer itself
     hits          of these, results that another machine had; saved_s: how long their steps had taken there
     new_commands  steps that nobody had run; new_inputs: sets of inputs with which nobody had
+    executed      steps that other machines have run for this one
     told          results that this machine told to others
     damaged       answers that were not what they should be
     waited_s      how long steps waited for answers, in all
@@ -22,7 +23,7 @@ class Figures:
 
     def __init__(self) -> None:
         self.asked = self.hits = self.new_commands = self.new_inputs = 0
-        self.told = self.damaged = self.sent = self.received = self.errors = self.given_up = 0
+        self.executed = self.told = self.damaged = self.sent = self.received = self.errors = self.given_up = 0
         self.saved_s = self.waited_s = 0.0
 
     def as_json(self) -> dict[str, float]:

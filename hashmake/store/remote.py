@@ -23,13 +23,14 @@ from typing import Any
 
 from hashmake.judge.world import Told
 from hashmake.model import shared
-from hashmake.store.calls import BATCH_READ, BATCH_UPDATE, FIND_MISSING, GET_RESULT, UPDATE_RESULT, ZSTD
+from hashmake.store.calls import BATCH_READ, GET_RESULT, UPDATE_RESULT, ZSTD
 from hashmake.store.client import REFUSED, Client
 from hashmake.store.endpoint import Endpoint
 from hashmake.store.figures import Figures
 from hashmake.store.local import LocalStore
 from hashmake.store.plan import Plan
 from hashmake.store.sums import Sums
+from hashmake.store.upload import Upload, message
 
 _FORMAT = b"hashmake/1"
 _SLOTS = 8
@@ -51,6 +52,8 @@ _Set = tuple[bytes, list[bytes], shared.Questions]
 class RemoteStore:
     """See the module's text.
 
+    client, endpoint  the server, and how to speak to it
+    there    contents (SHA-256) that it is known to have
     figures  what came of it
     arrived  is called, in another thread, when an answer has come for which somebody waits
     """
@@ -65,9 +68,9 @@ class RemoteStore:
         self._top = top
         self._sums = Sums(top)
         self.salt, self.writes = endpoint.salt, endpoint.writes
-        self._endpoint = endpoint
-        self._client = Client(endpoint, say)
-        self._client.given_up = self._given_up
+        self.endpoint = endpoint
+        self.client = Client(endpoint, say)
+        self.client.given_up = self._given_up
         self._thread: threading.Thread | None = None
         self._goal = goal
         self._plan: Plan | None = None  # it is on its way
@@ -81,7 +84,7 @@ class RemoteStore:
         self._told: set[bytes] = set()
         self._telling = deque[Told]()
         self._at_work = 0  # groups that are being told
-        self._there: set[bytes] = {_EMPTY}  # contents that the server has
+        self.there: set[bytes] = {_EMPTY}  # contents that the server has
         self._wanted: list[_Digest] = []
         self._coming: dict[_Digest, list[Callable[[bytes | None], None]]] = {}
         self._bringing: set[bytes] = set()
@@ -95,7 +98,7 @@ class RemoteStore:
     def sets(self, step: bytes) -> list[_Set] | None:
         """What runs of a step looked at: name, roots that its result names, questions. None: that is on its way."""
         found = self._sets.get(step, _NEVER)
-        if self._client.off:
+        if self.client.off:
             return found or []
         self._start()
         if self._plan is None:
@@ -105,7 +108,7 @@ class RemoteStore:
             found = self._planned(self._plan, step)
             self._sets[step] = found
             if found is None:
-                self._client.put(lambda: self._ask_sets(step))
+                self.client.put(lambda: self._ask_sets(step))
         if found is None:
             return None if self._patient(step) else []
         return found
@@ -124,18 +127,18 @@ class RemoteStore:
         """What a step left (a packed Left, its contents in the store); empty: nobody knows; None: it is on its way."""
         key = step + name + answers
         found = self._results.get(key, b"\0")
-        if self._client.off:
+        if self.client.off:
             return found if found and found != b"\0" else b""
         place = self._place.get(key)
         if place is not None and place + self._ahead // 2 >= self._ahead_to:
-            self._client.put(lambda: self._read_ahead(place))
+            self.client.put(lambda: self._read_ahead(place))
         if found == b"\0":
             self._results[key] = found = None
             if place is None:
                 self._ahead = _AHEAD[0]
-                self._client.put(lambda: self._ask_result(key))
+                self.client.put(lambda: self._ask_result(key))
             else:
-                self._client.put(lambda: self._bring_planned(key))
+                self.client.put(lambda: self._bring_planned(key))
         if found is None:
             return None if self._patient(key) else b""
         if found and key not in self._counted:
@@ -150,52 +153,61 @@ class RemoteStore:
         """SHA-256 of the content with this version, which lies at this path or in the store; None: it does not."""
         found = self._sums.known(version)
         if found is None:
-            content = self._local.get(version)
-            if content is None:
-                try:
-                    with open(path, "rb") as file:
-                        content = file.read()
-                except OSError:
-                    return None
-            found = self._sums.learn(version, content)
+            content = self.content_of(path, version)
+            found = self._sums.learn(version, content) if content is not None else None
         return found
+
+    def content_of(self, path: bytes, version: bytes) -> bytes | None:
+        """The content with this version, which lies at this path or in the store; None: it does not."""
+        content = self._local.get(version)
+        if content is None:
+            try:
+                with open(path, "rb") as file:
+                    content = file.read()
+            except OSError:
+                return None
+        return content if LocalStore.version_of(content, False)[2:] == version[2:] else None
+
+    def connect(self) -> None:
+        """Start to, where that has not been done."""
+        self._start()
 
     def tell(self, told: Told) -> None:
         """A result that others may know; in the background."""
-        if self._endpoint.writes and not self._client.off:
+        if self.endpoint.writes and not self.client.off:
             self._start()
             self._telling.append(told)
-            self._client.put(lambda: None)
+            self.client.put(lambda: None)
 
     def close(self) -> None:
         """The build is over: what has to be told still is, unless that does not get on."""
         if self._thread is not None:
             progress, since = self._progress, time.monotonic()
-            self._client.put(self._tell_plan)
-            while (self._telling or self._at_work or not self._plan_told) and not self._client.off:
+            self.client.put(self._tell_plan)
+            while (self._telling or self._at_work or not self._plan_told) and not self.client.off:
                 time.sleep(0.005)
                 if progress != self._progress:
                     progress, since = self._progress, time.monotonic()
                 elif time.monotonic() - since > _DRAIN_S:
                     break
-            self._client.stop()
+            self.client.stop()
             self._thread.join(_DRAIN_S)
-            self.figures.errors = self._client.errors
-            self.figures.given_up = int(bool(self._client.off))
+            self.figures.errors = self.client.errors
+            self.figures.given_up = int(bool(self.client.off))
             self.figures.add_to(self._top)
         self._sums.close()
         self._local.close()
 
     def _start(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._client.run, args=(self._idle,), daemon=True)
+            self._thread = threading.Thread(target=self.client.run, args=(self._idle,), daemon=True)
             self._thread.start()
-            self._client.put(self._ask_plan)
+            self.client.put(self._ask_plan)
 
     def _patient(self, key: bytes) -> bool:
         """Whether a step should wait for an answer: as long as waiting pays."""
         figures = self.figures
-        if self._client.off or figures.waited_s > _GRACE_S + figures.saved_s:
+        if self.client.off or figures.waited_s > _GRACE_S + figures.saved_s:
             return False
         self._since.setdefault(key, time.monotonic())
         return True
@@ -204,28 +216,28 @@ class RemoteStore:
 
     def _key(self, *parts: bytes) -> tuple[_Digest, bytes]:
         """The digest of the Action that stands for these parts, and the Action."""
-        client = self._client
+        client = self.client
         if not self._command:
             self._command = client.serialized("Command", arguments=["hashmake"])
         data = client.serialized(
             "Action",
-            command_digest=_message(client, _named(self._command)),
-            input_root_digest=_message(client, (_EMPTY, 0)),
-            salt=shared.pack([_FORMAT, self._endpoint.salt, *parts]),
+            command_digest=message(client, _named(self._command)),
+            input_root_digest=message(client, (_EMPTY, 0)),
+            salt=shared.pack([_FORMAT, self.endpoint.salt, *parts]),
         )
         return _named(data), data
 
     def _ask_plan(self) -> None:
         key, _action = self._key(_PLAN, self._goal)
-        fields = {"action_digest": _message(self._client, key)}
-        self._client.call(GET_RESULT, "GetActionResultRequest", fields, self._got_plan)
+        fields = {"action_digest": message(self.client, key)}
+        self.client.call(GET_RESULT, "GetActionResultRequest", fields, self._got_plan)
 
     def _got_plan(self, answer: Any, _status: str) -> None:
         files: list[Any] = list(answer.output_files) if answer is not None else []
         if len(files) != 1 or files[0].digest.size_bytes > _LARGEST_PLAN:
             self._take_plan(None)
             return
-        self._want((bytes.fromhex(files[0].digest.hash), files[0].digest.size_bytes), self._take_plan)
+        self.want((bytes.fromhex(files[0].digest.hash), files[0].digest.size_bytes), self._take_plan)
 
     def _take_plan(self, content: bytes | None) -> None:
         plan = Plan()
@@ -255,7 +267,7 @@ class RemoteStore:
             self._bring(key, left, digests)
 
     def _ask_sets(self, step: bytes) -> None:
-        if self._client.off:
+        if self.client.off:
             self._publish(self._sets, step, [])
             return
         found: dict[int, _Set | None] = {}
@@ -275,16 +287,16 @@ class RemoteStore:
 
     def _ask(self, step: bytes, slot: int, then: Callable[[int, Any], None]) -> None:
         key, _action = self._key(step, b"%d" % slot)
-        fields = {"action_digest": _message(self._client, key), "inline_stdout": True}
-        self._client.call(GET_RESULT, "GetActionResultRequest", fields, lambda answer, _status: then(slot, answer))
+        fields = {"action_digest": message(self.client, key), "inline_stdout": True}
+        self.client.call(GET_RESULT, "GetActionResultRequest", fields, lambda answer, _status: then(slot, answer))
 
     def _ask_result(self, key: bytes) -> None:
-        if self._client.off:
+        if self.client.off:
             self._publish(self._results, key, b"")
             return
         name, _action = self._key(key)
-        fields = {"action_digest": _message(self._client, name), "inline_stdout": True}
-        self._client.call(
+        fields = {"action_digest": message(self.client, name), "inline_stdout": True}
+        self.client.call(
             GET_RESULT, "GetActionResultRequest", fields, lambda answer, _status: self._got_result(key, answer)
         )
 
@@ -321,12 +333,12 @@ class RemoteStore:
         if not missing:
             self._publish(self._results, key, left)
         for version, digest in missing.items():
-            self._want(digest, lambda content, version=version: came(version, content))  # type: ignore[misc]  # bound
+            self.want(digest, lambda content, version=version: came(version, content))  # type: ignore[misc]  # bound
         self._into_plan(key, left, digests)
 
     def _into_plan(self, key: bytes, left: bytes, digests: list[_Digest]) -> None:
         """What was found, or told, without the plan is in the next one."""
-        if not self._endpoint.writes or self._plan is None or key in self._plan.results:
+        if not self.endpoint.writes or self._plan is None or key in self._plan.results:
             return
         for name, marks, questions in self._sets.get(key[:32]) or ():
             if name == key[32:64]:
@@ -357,7 +369,7 @@ class RemoteStore:
 
     # -- contents -----------------------------------------------------------------------------------------------------
 
-    def _want(self, digest: _Digest, then: Callable[[bytes | None], None]) -> None:
+    def want(self, digest: _Digest, then: Callable[[bytes | None], None]) -> None:
         """A content; None: it is not to be had. Small ones are asked for together."""
         if not digest[1]:
             then(b"")
@@ -365,8 +377,8 @@ class RemoteStore:
         self._coming.setdefault(digest, []).append(then)
         if len(self._coming[digest]) > 1:
             return
-        if digest[1] > self._client.batch // 2:
-            self._client.read(*digest, lambda content, _status: self._came(digest, content))
+        if digest[1] > self.client.batch // 2:
+            self.client.read(*digest, lambda content, _status: self._came(digest, content))
         else:
             self._wanted.append(digest)
 
@@ -380,7 +392,7 @@ class RemoteStore:
             self.figures.damaged += 1
             return None
         self.figures.received += len(content)
-        self._there.add(digest[0])
+        self.there.add(digest[0])
         return content
 
     def _idle(self) -> None:
@@ -388,20 +400,20 @@ class RemoteStore:
         while self._wanted:
             batch: list[_Digest] = []
             size = 0
-            while self._wanted and (not batch or size + self._wanted[-1][1] < self._client.batch):
+            while self._wanted and (not batch or size + self._wanted[-1][1] < self.client.batch):
                 digest = self._wanted.pop()
                 size += digest[1] + 128
                 batch.append(digest)
             self._read_batch(batch)
-        while self._telling and not self._client.off:
+        while self._telling and not self.client.off:
             group: list[Told] = []
             while self._telling and len(group) < _GROUP:
                 group.append(self._telling.popleft())
-            if not self._client.up:
+            if not self.client.up:
                 continue
             self._at_work += 1
             _Group(self, group)
-        if self._client.off:
+        if self.client.off:
             self._telling.clear()
 
     def _read_batch(self, batch: list[_Digest]) -> None:
@@ -411,21 +423,21 @@ class RemoteStore:
                 each = found.get(digest[0].hex())
                 content: bytes | None = each.data if each is not None else None
                 if each is not None and each.compressor:
-                    content = self._client.packing.unpack(each.data, digest[1])
+                    content = self.client.packing.unpack(each.data, digest[1])
                 self._came(digest, content)
 
-        fields: dict[str, Any] = {"digests": [_message(self._client, digest) for digest in batch]}
-        if self._client.packs:
+        fields: dict[str, Any] = {"digests": [message(self.client, digest) for digest in batch]}
+        if self.client.packs:
             fields["acceptable_compressors"] = [ZSTD]
-        self._client.call(BATCH_READ, "BatchReadBlobsRequest", fields, came)
+        self.client.call(BATCH_READ, "BatchReadBlobsRequest", fields, came)
 
     def _tell_plan(self) -> None:
         """What this build has found and told, for the next one; last of all."""
         if self._telling or self._at_work:
-            self._client.later(self._tell_plan)
+            self.client.later(self._tell_plan)
             return
         plan = self._plan
-        if plan is None or not plan.changed or not self._client.up:
+        if plan is None or not plan.changed or not self.client.up:
             self._plan_told = True
             return
         plan.silent |= {step for step, sets in self._sets.items() if not sets}
@@ -440,14 +452,14 @@ class RemoteStore:
             if answer is None:
                 self._plan_told = True
                 return
-            file = self._client.message("OutputFile", path="plan", digest=_message(self._client, name))
+            file = self.client.message("OutputFile", path="plan", digest=message(self.client, name))
             fields = {
-                "action_digest": _message(self._client, self._key(_PLAN, self._goal)[0]),
-                "action_result": self._client.message("ActionResult", output_files=[file]),
+                "action_digest": message(self.client, self._key(_PLAN, self._goal)[0]),
+                "action_result": self.client.message("ActionResult", output_files=[file]),
             }
-            self._client.call(UPDATE_RESULT, "UpdateActionResultRequest", fields, told)
+            self.client.call(UPDATE_RESULT, "UpdateActionResultRequest", fields, told)
 
-        self._client.write(name[0], data, there)
+        self.client.write(name[0], data, there)
 
 
 _NEVER: list[_Set] = []  # it was not asked for yet
@@ -458,25 +470,20 @@ class _Group:
 
     def __init__(self, store: RemoteStore, group: list[Told]) -> None:
         self._store = store
-        self._client = store._client
+        self.client = store.client
         self._results: list[tuple[Told, list[_Digest]]] = []
         self._small: dict[bytes, bytes] = {}  # contents that lie nowhere
         self._files: dict[bytes, tuple[bytes, int]] = {}  # version and size of those that lie in the store
-        self._failed: set[bytes] = set()
         self._calls = 0
         for told in group:
             self._take(told)
-        digests = {
-            **{sha: len(data) for sha, data in self._small.items()},
-            **{s: n for s, (_v, n) in self._files.items()},
-        }
-        unknown = [(sha, size) for sha, size in digests.items() if sha not in store._there and size]
-        if not unknown:
-            self._refer()
-            return
-        fields = {"blob_digests": [_message(self._client, each) for each in unknown]}
-        self._client.call(FIND_MISSING, "FindMissingBlobsRequest", fields, self._found)
-        self._all = {sha for sha, _size in unknown}
+        wanted = [(sha, len(data)) for sha, data in self._small.items()]
+        wanted += [(sha, size) for sha, (_version, size) in self._files.items()]
+        Upload(self.client, store.there, store.figures, wanted, self._content, self._refer)
+
+    def _content(self, sha: bytes) -> bytes | None:
+        small = self._small.get(sha)
+        return small if small is not None else self._store._local.get(self._files[sha][0])
 
     def _take(self, told: Told) -> None:
         store = self._store
@@ -493,7 +500,7 @@ class _Group:
             size = int.from_bytes(version[2:10], "little")
             content = None if store._sums.known(version) else store._local.get(version)
             sha = store._sums.known(version) or (store._sums.learn(version, content) if content is not None else None)
-            if sha is None or size > store._endpoint.largest:
+            if sha is None or size > store.endpoint.largest:
                 return
             self._files[sha] = (version, size)
             digests.append((sha, size))
@@ -502,112 +509,41 @@ class _Group:
         self._small[_named(store._command)[0]] = store._command
         self._results.append((told, digests))
 
-    def _found(self, answer: Any, _status: str) -> None:
-        """Which contents the server has not."""
-        if answer is None:
-            self._over()
-            return
-        missing = {bytes.fromhex(each.hash) for each in answer.missing_blob_digests}
-        self._store._there |= self._all - missing
-        batch: list[tuple[bytes, bytes]] = []
-        size = 0
-        self._calls = 1
-        for sha in missing & self._all:
-            content = self._small.get(sha)
-            if content is None:
-                content = self._store._local.get(self._files[sha][0])
-            if content is None:
-                self._failed.add(sha)
-            elif len(content) > self._client.batch // 2:
-                self._calls += 1
-                self._write(sha, content)
-            else:
-                if size + len(content) > self._client.batch:
-                    self._send(batch)
-                    batch, size = [], 0
-                batch.append((sha, content))
-                size += len(content) + 128
-            self._store.figures.sent += len(content or b"")
-        if batch:
-            self._send(batch)
-        self._called()
-
-    def _write(self, sha: bytes, content: bytes) -> None:
-        self._client.write(sha, content, lambda answer, status: self._written([sha], answer, status))
-
-    def _send(self, batch: list[tuple[bytes, bytes]]) -> None:
-        client = self._client
-        requests = [self._blob(sha, content) for sha, content in batch]
-        self._calls += 1
-        client.call(
-            BATCH_UPDATE,
-            "BatchUpdateBlobsRequest",
-            {"requests": requests},
-            lambda answer, status: self._written([sha for sha, _content in batch], answer, status),
-        )
-
-    def _blob(self, sha: bytes, content: bytes) -> Any:
-        client = self._client
-        packed = client.packing.pack(content) if client.packs else None
-        name = _message(client, (sha, len(content)))
-        if packed is None:
-            return client.message("UpdateBlob", digest=name, data=content)
-        return client.message("UpdateBlob", digest=name, data=packed, compressor=ZSTD)
-
-    def _written(self, shas: list[bytes], answer: Any, status: str) -> None:
-        if status in REFUSED:
-            self._client.refused(f"{status.lower().replace('_', ' ')}")
-        bad = {each.digest.hash for each in getattr(answer, "responses", ()) if each.status.code}
-        for sha in shas:
-            if answer is None or sha.hex() in bad:
-                self._failed.add(sha)
-            else:
-                self._store._there.add(sha)
-        self._called()
-
-    def _called(self) -> None:
-        self._calls -= 1
-        self._store._progress += 1
-        if not self._calls:
-            self._refer()
-
-    def _refer(self) -> None:
+    def _refer(self, failed: set[bytes]) -> None:
         """The contents are there: what refers to them."""
         self._calls = 1
         for told, digests in self._results:
-            if not self._client.up or any(sha in self._failed for sha, _size in digests):
+            if not self.client.up or any(sha in failed for sha, _size in digests):
                 continue
             self._calls += 1
             self._update(told, digests)
-        self._calls -= 1
-        if not self._calls:
-            self._over()
+        self._updated()
 
     def _update(self, told: Told, digests: list[_Digest]) -> None:
         files = [
-            self._client.message(
+            self.client.message(
                 "OutputFile",
                 path=_name(at, name),
-                digest=_message(self._client, digest),
+                digest=message(self.client, digest),
                 is_executable=version[1:2] == b"x",
             )
             for at, (digest, (version, name)) in enumerate(zip(digests, told.files, strict=True))
         ]
-        result = self._client.message("ActionResult", output_files=files, stdout_raw=told.left)
+        result = self.client.message("ActionResult", output_files=files, stdout_raw=told.left)
         key, _action = self._store._key(told.step + told.name + told.answers)
         self._put(key, result, lambda: self._refer_to_set(told))
 
     def _put(self, key: _Digest, result: Any, then: Callable[[], None]) -> None:
         def updated(_answer: Any, status: str) -> None:
             if status in REFUSED:
-                self._client.refused(f"{status.lower().replace('_', ' ')}")
+                self.client.refused(f"{status.lower().replace('_', ' ')}")
             if status == "OK":
                 then()
             else:
                 self._updated()
 
-        fields = {"action_digest": _message(self._client, key), "action_result": result}
-        self._client.call(UPDATE_RESULT, "UpdateActionResultRequest", fields, updated)
+        fields = {"action_digest": message(self.client, key), "action_result": result}
+        self.client.call(UPDATE_RESULT, "UpdateActionResultRequest", fields, updated)
 
     def _refer_to_set(self, told: Told) -> None:
         """Where its set of things is looked for: in a slot of its step."""
@@ -626,7 +562,7 @@ class _Group:
         known.append((told.name, told.marks, told.questions))
         key, _action = store._key(told.step, b"%d" % slot)
         data = told.name + shared.pack_set(told.marks, told.questions)
-        result = self._client.message("ActionResult", stdout_raw=data)
+        result = self.client.message("ActionResult", stdout_raw=data)
         if len(data) > _LARGEST_INLINE:
             self._updated()
         else:
@@ -670,10 +606,6 @@ def _set_of(answer: Any) -> _Set | None:
 
 def _named(content: bytes) -> _Digest:
     return hashlib.sha256(content).digest(), len(content)
-
-
-def _message(client: Client, digest: _Digest) -> Any:
-    return client.message("Digest", hash=digest[0].hex(), size_bytes=digest[1])
 
 
 def _name(at: int, name: bytes) -> str:

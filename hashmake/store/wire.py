@@ -15,10 +15,25 @@ _PACKAGE = "hashmake.wire"
 _MESSAGES = {
     "Status": "code:int32=1 message:string=2",
     "Digest": "hash:string=1 size_bytes:int64=2",
-    "Command": "arguments:*string=1",
-    "Action": "command_digest:Digest=1 input_root_digest:Digest=2 do_not_cache:bool=7 salt:bytes=9",
+    "EnvironmentVariable": "name:string=1 value:string=2",
+    "Property": "name:string=1 value:string=2",
+    "Platform": "properties:*Property=1",
+    "Command": "arguments:*string=1 environment_variables:*EnvironmentVariable=2 platform:Platform=5"
+    " working_directory:string=6 output_paths:*string=7",
+    "Duration": "seconds:int64=1",
+    "Action": "command_digest:Digest=1 input_root_digest:Digest=2 timeout:Duration=6 do_not_cache:bool=7 salt:bytes=9"
+    " platform:Platform=10",
+    "FileNode": "name:string=1 digest:Digest=2 is_executable:bool=4",
+    "DirectoryNode": "name:string=1 digest:Digest=2",
+    "SymlinkNode": "name:string=1 target:string=2",
+    "Directory": "files:*FileNode=1 directories:*DirectoryNode=2 symlinks:*SymlinkNode=3",
     "OutputFile": "path:string=1 digest:Digest=2 is_executable:bool=4",
-    "ActionResult": "output_files:*OutputFile=2 exit_code:int32=4 stdout_raw:bytes=5 stdout_digest:Digest=6",
+    "ActionResult": "output_files:*OutputFile=2 exit_code:int32=4 stdout_raw:bytes=5 stdout_digest:Digest=6"
+    " stderr_raw:bytes=7 stderr_digest:Digest=8",
+    "ExecuteRequest": "instance_name:string=1 skip_cache_lookup:bool=3 action_digest:Digest=6",
+    "Any": "type_url:string=1 value:bytes=2",
+    "Operation": "name:string=1 done:bool=3 error:Status=4 response:Any=5",
+    "ExecuteResponse": "result:ActionResult=1 cached_result:bool=2 status:Status=3",
     "GetActionResultRequest": "instance_name:string=1 action_digest:Digest=2 inline_stdout:bool=3",
     "UpdateActionResultRequest": "instance_name:string=1 action_digest:Digest=2 action_result:ActionResult=3",
     "FindMissingBlobsRequest": "instance_name:string=1 blob_digests:*Digest=2",
@@ -31,7 +46,8 @@ _MESSAGES = {
     "ReadBlob": "digest:Digest=1 data:bytes=2 status:Status=3 compressor:int32=4",
     "BatchReadBlobsResponse": "responses:*ReadBlob=1",
     "GetCapabilitiesRequest": "instance_name:string=1",
-    "ServerCapabilities": "cache_capabilities:CacheCapabilities=1",
+    "ExecutionCapabilities": "digest_function:int32=1 exec_enabled:bool=2",
+    "ServerCapabilities": "cache_capabilities:CacheCapabilities=1 execution_capabilities:ExecutionCapabilities=2",
     "UpdateCapabilities": "update_enabled:bool=1",
     "CacheCapabilities": "digest_functions:*int32=1 action_cache_update_capabilities:UpdateCapabilities=2"
     " max_batch_total_size_bytes:int64=4 supported_compressors:*int32=6"

@@ -558,3 +558,22 @@ def test_a_moved_directory_without_its_new_name_is_passed_over() -> None:
     step.done("m d")
     step.done("m d", "M =/")
     assert "a" not in step.outs()
+
+
+@pytest.mark.parametrize("order", [("v =?uname", "C ={}"), ("C ={}", "v =?uname")])
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [("echo $HOSTNAME", True), ("echo ${MACHTYPE}", True), ('eval "echo \\$$x"', True), ("echo $HOME", False)],
+)
+def test_what_a_shell_knows_of_the_machine_counts_where_it_is_named(
+    order: tuple[str, str], text: str, counts: bool
+) -> None:
+    """Or where nobody can tell what is named."""
+    step = Step().done(*(record.format(text) for record in order))
+    hosts = {step.tables.paths[step.tables.fact_path[f]] for f in step.account.facts} - {b"/w"}
+    assert (b"uname" in hosts) is counts
+
+
+def test_a_shell_whose_text_nobody_has_seen_may_name_anything() -> None:
+    step = Step().done("v =?user", "G =/bin/bash")
+    assert b"user" in {step.tables.paths[step.tables.fact_path[f]] for f in step.account.facts}

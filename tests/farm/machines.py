@@ -11,6 +11,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import buildstream
+
 from e2e import tool
 from e2e.snapshot import contents
 
@@ -19,11 +21,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CACHE = tool.REPOSITORY / "cache"
+BUILDBOX = os.path.join(os.path.dirname(buildstream.__file__), "subprojects", "buildbox")
+PATIENCE = 1500  # a kernel's first build
 CLOSING = re.compile(r"hashmake: (\d+) steps ran, (?:(\d+) were restored, )?(\d+) were current")
 
 
 class Machine:
-    """One machine: `tree` is its checkout; what it is asked to build it builds with nothing but its own state."""
+    """One machine: `tree` is its checkout; what it is asked to build it builds with nothing but its own state.
+
+    variables  more of its environment
+    """
 
     def __init__(self, top: Path, name: str, endpoint: str, mode: str = "read-write", **settings: str) -> None:
         self.top = top / name
@@ -31,6 +38,7 @@ class Machine:
         self.tree.mkdir(parents=True)
         self.ran = self.restored = self.current = -1
         self.text = ""
+        self.variables: dict[str, str] = {}
         self.settings = {"endpoint": endpoint, "mode": mode, **settings}
 
     def write(self, name: str, text: str) -> None:
@@ -75,11 +83,12 @@ class Machine:
             "LC_ALL": "C.UTF-8",
             "HASHMAKE_STORE": str(self.top / "store"),
             "PYTHONPATH": tool.python_path(),
+            **self.variables,
         }
 
     def end(self, process: subprocess.Popen[str], status: int = 0) -> Machine:
         """Wait for it: it has to end with this status."""
-        self.text, _none = process.communicate(timeout=120)
+        self.text, _none = process.communicate(timeout=PATIENCE)
         assert process.returncode == status, self.text
         found = CLOSING.search(self.text)
         self.ran, self.restored, self.current = (int(n or 0) for n in found.groups()) if found else (-1, -1, -1)
@@ -88,6 +97,11 @@ class Machine:
     def build(self, *words: str, status: int = 0) -> Machine:
         """Build."""
         return self.end(self.start(*words), status)
+
+    def stock(self, *goals: str) -> None:
+        """Build with make."""
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+        subprocess.run(["make", "-s", *goals], cwd=self.tree, env=environment, check=True, capture_output=True)
 
     def verb(self, *words: str) -> str:
         """What another verb says."""
@@ -107,7 +121,9 @@ class Machine:
 class Casd:
     """A buildbox-casd on a socket."""
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: Path, *, runs: bool = False) -> None:
+        """`runs`: it runs steps, too, each in a place that holds nothing but what it is sent."""
+        self.options = f"--buildbox-run {BUILDBOX}/buildbox-run --jobs 2 --cache-failures=false" if runs else ""
         self.directory = top / "casd"
         self.socket = top / "casd.sock"
         self.endpoint = f"unix:{self.socket}"
@@ -117,7 +133,8 @@ class Casd:
     def start(self) -> None:
         """Start it, and wait until it listens."""
         self.socket.unlink(missing_ok=True)
-        environment = {**os.environ, "PYTHON": sys.executable, "CASD_QUOTA": "1G"}
+        environment = {**os.environ, "PYTHON": sys.executable, "CASD_QUOTA": "1G", "CASD_OPTIONS": self.options}
+        environment["PATH"] = f"{BUILDBOX}:{environment['PATH']}"
         command = [str(CACHE / "casd/start"), str(self.directory), self.endpoint]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not self.socket.exists():

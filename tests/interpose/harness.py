@@ -14,7 +14,7 @@ import xxhash
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "hashmake" / "interpose"
-VERSION = 14
+VERSION = 15
 TRACE_MAGIC = 0x52544D48
 VIEW_MAGIC = 0x57564D48
 TRACE_FIRST = 65536

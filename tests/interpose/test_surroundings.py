@@ -28,6 +28,26 @@ def test_questions_are_recorded_once(program: Callable[..., Path], run: harness.
     assert not trace.texts("G")
 
 
+@pytest.mark.parametrize(
+    ("command", "asks"),
+    [
+        (["dash", "-c", ":"], []),
+        (["cp", "a", "b"], []),
+        (["mv", "a", "b"], []),
+        (["bash", "-c", ":"], ["?uname", "?user"]),
+        (["tar", "cf", "b", "a"], ["user"]),
+        (["perl", "-e", "1"], ["user"]),
+    ],
+)
+def test_who_builds_is_no_input_of_what_only_has_to_start(
+    run: harness.RunDirectory, work: Path, command: list[str], asks: list[str]
+) -> None:
+    """Else no step would be the same for another user, or on another machine."""
+    (work / "a").touch()
+    run.run(*command, cwd=work)
+    assert sorted(set(run.trace().texts("v"))) == asks
+
+
 def test_programs_that_take_the_environment_are_named(run: harness.RunDirectory, work: Path) -> None:
     """env and printenv only when they print all of it."""
     for step, command in enumerate((["env"], ["env", "true"], ["printenv", "HOME"], ["perl", "-e", "1"]), 2):

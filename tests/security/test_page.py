@@ -17,6 +17,14 @@ def test_every_test_named_on_the_page_exists_and_every_test_here_is_named() -> N
     here = names_in(*Path(__file__).parent.glob("test_*.py")) - names_in(Path(__file__))
     named = {name for name in re.findall(r"`(\w+)`", PAGE) if name.count("_") > 3}
     assert named <= here | names_in(
-        *(TESTS / name for name in ("e2e/test_verify.py", "core/test_store.py", "farm/test_bad_servers.py"))
+        *(
+            TESTS / name
+            for name in (
+                "e2e/test_verify.py",
+                "core/test_store.py",
+                "farm/test_bad_servers.py",
+                "farm/test_execution.py",
+            )
+        )
     )
     assert here <= named
