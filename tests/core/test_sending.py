@@ -8,7 +8,7 @@ from fakes import at, version_of
 from core.world import CWD, World
 from hashmake.judge.sending import Job, Sending
 from hashmake.model.kinds import LIST, LSTAT, NEVER, READ
-from hashmake.model.result import COMPOSITE, FAILED, RECIPE, UNSEEN, Result
+from hashmake.model.result import COMPOSITE, FAILED, RECIPE, UNSEEN, Result, ResultId
 
 
 class Bench:
