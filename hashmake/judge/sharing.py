@@ -13,7 +13,7 @@ from hashmake.judge.running import PENDING, Pending
 from hashmake.judge.world import Remote, Store, Told
 from hashmake.model import digest, shared
 from hashmake.model.environment import Environment
-from hashmake.model.kinds import ABSENT, EXISTS, NAME, NEVER, READ
+from hashmake.model.kinds import ABSENT, EXISTS, LSTAT, NAME, NEVER, READ
 from hashmake.model.result import COMPOSITE, ELSEWHERE, KEPT, PLACED, RECIPE, Result
 from hashmake.model.roots import Roots
 from hashmake.model.shared import MOVED, Left, Questions
@@ -82,14 +82,15 @@ class Sharing:
 
     def _tell(self, store: Store, result: Result) -> None:
         known, values = self._questions, self._values
-        for fid in result.facts:
+        said = self._said(result.kind, self._evaluation.tree.tables.paths[result.cwd], result.argv)
+        facts = [fid for fid in result.facts if not self._goes_without_saying(fid, said)]
+        for fid in facts:
             if fid not in known:
                 known[fid], values[fid] = self._question(fid), self._value(fid)
-        order = sorted(result.facts, key=known.__getitem__)
+        order = sorted(facts, key=known.__getitem__)
         asked = b"\0".join(map(known.__getitem__, order))
         env = self._env_in(result)
         name = digest.of_bytes(shared.pack([env]) + asked)
-        said = self._said(result.kind, self._evaluation.tree.tables.paths[result.cwd], result.argv)
         step = digest.of_bytes(said + self._salt)
         if step + name not in self._told:
             self._told.add(step + name)
@@ -140,6 +141,16 @@ class Sharing:
         if any(store.is_packed(version) for version in versions):
             return [word for word in words if word in found or word in command]
         return found
+
+    def _goes_without_saying(self, fid: int, said: bytes) -> bool:
+        """Whether a fact only says that what a root lies in is a directory, and no link: so it is with every tree.
+
+        Whoever finds out where it is looks at each. But a command may name such a directory for itself.
+        """
+        tables = self._evaluation.tree.tables
+        path = tables.paths[tables.fact_path[fid]]
+        plain = tables.fact_kind[fid] == LSTAT and tables.values[tables.fact_value[fid]] == digest.DIRECTORY
+        return plain and self._roots.above(path) and path not in said
 
     def _question(self, fid: int) -> bytes:
         tables = self._evaluation.tree.tables

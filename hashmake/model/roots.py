@@ -34,6 +34,10 @@ class Roots:
         """The roots themselves."""
         return [root for _mark, root in self._roots]
 
+    def above(self, path: bytes) -> bool:
+        """Whether a root lies below this path."""
+        return any(root.startswith(path + b"/") for _mark, root in self._roots)
+
     def path_in(self, path: bytes) -> bytes:
         """A path as all trees say it."""
         for mark, root in self._roots:

@@ -19,7 +19,7 @@ from hashmake.store.packing import Packing
 
 _IN_FLIGHT = 64  # calls; BuildGrid refuses more than its `thread-pool-size`: then fewer
 _CALL_S = 10.0
-_CONNECT_S = 5.0
+_CONNECT_S = 3.0
 _TRIES = 4
 _RETRY_S = 0.1  # doubled each time
 _MOMENT_S = 0.005
@@ -188,7 +188,8 @@ class Client:
         self._streams_packed = self.packing.works and zstd in cache.supported_compressors
         self.executes = self._endpoint.executes and capabilities.execution_capabilities.exec_enabled
         if self._endpoint.executes and not self.executes:
-            self._say(f"{self._endpoint.name}: it runs no steps; they run here")
+            self.executes = True
+            self.runs_nothing("it runs no steps")
         if self.up and not cache.action_cache_update_capabilities.update_enabled:
             self.refused("it takes no results")
 
@@ -211,6 +212,12 @@ class Client:
         if self.up:
             self.up = False
             self._say(f"{self._endpoint.name}: {why}; results of this build are not shared")
+
+    def runs_nothing(self, why: str) -> None:
+        """Steps are not sent there any more."""
+        if self.executes:
+            self.executes = False
+            self._say(f"{self._endpoint.name}: {why}; they run here")
 
     # -- calls ----------------------------------------------------------------------------------------------------
 

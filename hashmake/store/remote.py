@@ -39,6 +39,7 @@ _GROUP = 128  # results that are told together
 _LARGEST_INLINE = 1 << 20
 _GRACE_S = 3.0  # that steps may wait in all, before waiting has to have paid
 _DRAIN_S = 10.0  # without any progress: what is left is not told
+_END_S = 0.5  # what has not ended by then ends with the process
 _EMPTY = hashlib.sha256(b"").digest()
 
 _PLAN = b"plan"  # what waits for it waits for this key
@@ -184,14 +185,14 @@ class RemoteStore:
         if self._thread is not None:
             progress, since = self._progress, time.monotonic()
             self.client.put(self._tell_plan)
-            while (self._telling or self._at_work or not self._plan_told) and not self.client.off:
+            while self.writes and (self._telling or self._at_work or not self._plan_told) and not self.client.off:
                 time.sleep(0.005)
                 if progress != self._progress:
                     progress, since = self._progress, time.monotonic()
                 elif time.monotonic() - since > _DRAIN_S:
                     break
             self.client.stop()
-            self._thread.join(_DRAIN_S)
+            self._thread.join(_DRAIN_S if self.writes else _END_S)
             self.figures.errors = self.client.errors
             self.figures.given_up = int(bool(self.client.off))
             self.figures.add_to(self._top)

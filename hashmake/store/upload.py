@@ -106,6 +106,7 @@ class Upload:
     def _written(self, shas: list[bytes], answer: Any, status: str) -> None:
         if status in REFUSED:
             self._client.refused(status.lower().replace("_", " "))
+            self._client.runs_nothing("it takes nothing of what steps read")
         bad = {each.digest.hash for each in getattr(answer, "responses", ()) if each.status.code}
         for sha in shas:
             if answer is None or sha.hex() in bad:

@@ -71,6 +71,13 @@ def test_tools_in_the_path_are_where_they_are() -> None:
     assert there.path_out(roots.path_in(b"/home/me/p/src/tools/t")) == [b"/srv/p/src/tools/t"]
 
 
+def test_what_a_root_lies_in_lies_above_it() -> None:
+    assert HERE.above(b"/home/me")
+    assert HERE.above(b"/home")
+    assert not HERE.above(b"/home/me/linux")
+    assert not HERE.above(b"/home/m")
+
+
 def test_a_root_at_the_top_is_nothing_that_could_be_told_apart() -> None:
     assert HERE.usable
     assert not Roots(b"/", b"/home/me/out").usable

@@ -31,6 +31,7 @@ class Fake:
     lose     contents are never found
     delay_s  before each answer
     packs    it takes and gives contents that zstd has compressed; packed: how many came so
+    runs     it says that it runs steps
     busy     so many calls more are refused with RESOURCE_EXHAUSTED
     most     largest sum of contents that came in one message
     """
@@ -43,7 +44,7 @@ class Fake:
         self.refuse: dict[str, grpc.StatusCode] = {}
         self.batch = 0
         self.update_enabled = True
-        self.damage = self.lose = self.packs = False
+        self.damage = self.lose = self.packs = self.runs = False
         self.packed = 0
         self.delay_s = 0.0
         self.busy = self.most = 0
@@ -124,6 +125,7 @@ class Fake:
 
     def _capabilities(self, _request: Any, _context: Any) -> Any:
         answer = api.ServerCapabilities()
+        answer.execution_capabilities.exec_enabled = self.runs
         cache = answer.cache_capabilities
         cache.digest_functions.append(api.DigestFunction.SHA256)
         cache.action_cache_update_capabilities.update_enabled = self.update_enabled

@@ -166,6 +166,19 @@ def test_a_server_that_announces_that_it_takes_nothing(tmp_path: Path, fake: Fak
     assert "BatchUpdateBlobs" not in fake.calls
 
 
+def test_steps_are_not_sent_where_nothing_is_taken(tmp_path: Path, fake: Fake) -> None:
+    """It says that it runs steps, and lets this machine store nothing."""
+    fake.runs = True
+    fake.refuse["BatchUpdateBlobs"] = grpc.StatusCode.PERMISSION_DENIED
+    one, _other = two(tmp_path, fake.endpoint)
+    one.settings.update(mode="read", execute="on")
+    one.build()
+    one.write("include/part.h", "#define PART 2\nint part(void);\n")
+    one.build()
+    assert one.ran > 0
+    assert one.text.count("they run here") == 1
+
+
 def test_a_server_that_is_busy_is_asked_again(tmp_path: Path, fake: Fake) -> None:
     """BuildGrid refuses more calls at a time than it has threads."""
     one, other = two(tmp_path, fake.endpoint)

@@ -49,6 +49,21 @@ def test_a_second_machine_builds_nothing(tmp_path: Path, casd: Casd) -> None:
     assert "nothing changed" in other.text
 
 
+def test_the_directories_that_a_tree_lies_in_do_not_count(tmp_path: Path, casd: Casd) -> None:
+    """A compiler looks at each, to find out where it is; on another machine they have other names."""
+    one, other = two(tmp_path, casd.endpoint)
+    for machine in (one, other):
+        machine.write("Makefile", FILES["Makefile"].replace("notes.in ;", "notes.in ; @realpath -e main.c >/dev/null;"))
+        machine.write("Makefile", (machine.tree / "Makefile").read_text().replace("all: prog notes", "all: prog"))
+    one.build()
+    assert one.ran == 3
+    built = one.products()
+    one.top.rename(tmp_path / "gone")
+    other.build()
+    assert (other.ran, other.restored) == (0, 3)
+    assert other.products() == built
+
+
 def test_after_an_edit_only_what_reads_it_runs(tmp_path: Path, casd: Casd) -> None:
     """A header's: and the third machine, with the same edit, runs nothing."""
     one, other = two(tmp_path, casd.endpoint)
