@@ -22,11 +22,13 @@ static void note(char kind, const char *text) {
  * owner, which is no part of what is compared. Or every step of every user would be another one. */
 static void asked(const char *what) {
     bool uid = hm_same(what, "uid"), machine = hm_same(what, "uname");
-    if (hm.knows && (uid || machine))
-        note(HM_HOST, uid ? "?user" : "?uname");
+    if (hm.shell && uid)
+        note(HM_HOST, "?user");
+    else if (hm.knows && machine)
+        note(HM_HOST, "?uname");
     else if (!uid)
         note(HM_HOST, what);
-    else if (!hm.shell && !hm.copies)
+    else if (!hm.copies)
         note(HM_HOST, "user");
 }
 

@@ -40,7 +40,7 @@ struct hm_process {
     int state;
     bool make;   /* this is GNU make */
     bool shell;  /* files it reads are scripts: HM_SCRIPT */
-    bool knows;  /* a shell that sets variables itself to who and where it is */
+    bool knows;  /* a shell that sets variables itself to where it is */
     bool copies; /* cp and its like */
     bool hold;   /* make's echo may be held back */
     bool reload; /* a dlopen has begun: name the new objects at the next occasion */

@@ -117,6 +117,8 @@ _HOME = _each(
     (b"cd", rb"cd(?<!\wcd)(?:\s+-\S*)*(?:" + _END + rb"|\s+[$`])"),
 )
 
+# Whether a file is one's own.
+_OWNED = _each(*((b" -" + c, rb"(?:test|\[)[^;&|\n]*\s-" + c + rb"\s") for c in (b"O", b"G")))
 _PLACE = _each((b"pwd", rb"(?<![\w-])pwd(?![\w-])"), (b"PWD", rb"\b(?:OLD)?PWD\b"), (b"DIRSTACK", rb"DIRSTACK"))
 # Commands that make something of a path that they are given, in which the path itself is not found any more.
 _MEASURES = re.compile(
@@ -150,6 +152,8 @@ def variables_in(text: bytes) -> set[bytes]:
         names.add(HERE)
     if _any(_HOME, text):
         names.add(b"HOME")
+    if _any(_OWNED, text):
+        names.add(b"EUID")
     if _any(_ARITHMETIC, text):
         names.update(TOKEN.findall(text))
         names.add(EXPRESSIONS)

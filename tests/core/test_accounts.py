@@ -577,3 +577,9 @@ def test_what_a_shell_knows_of_the_machine_counts_where_it_is_named(
 def test_a_shell_whose_text_nobody_has_seen_may_name_anything() -> None:
     step = Step().done("v =?user", "G =/bin/bash")
     assert b"user" in {step.tables.paths[step.tables.fact_path[f]] for f in step.account.facts}
+
+
+@pytest.mark.parametrize(("text", "counts"), [("[ -O a ]", True), ("test ! -G $x && y", True), ("cc -O2 a.c", False)])
+def test_whose_a_file_is_depends_on_the_user(text: str, counts: bool) -> None:
+    step = Step().done("v =?user", f"C ={text}")
+    assert (b"user" in {step.tables.paths[step.tables.fact_path[f]] for f in step.account.facts}) is counts

@@ -31,7 +31,7 @@ def test_questions_are_recorded_once(program: Callable[..., Path], run: harness.
 @pytest.mark.parametrize(
     ("command", "asks"),
     [
-        (["dash", "-c", ":"], []),
+        (["dash", "-c", ":"], ["?user"]),
         (["cp", "a", "b"], []),
         (["mv", "a", "b"], []),
         (["bash", "-c", ":"], ["?uname", "?user"]),
