@@ -85,7 +85,7 @@ class Saving:
                 request.complete().forget_all()  # of a chmod no manifest tells whether it has been done again
             if complete:
                 self._keep_for_null(engine, root, result)
-            remote = self._setting.remote.figures.as_json() if self._setting.remote is not None else None
+            remote = self._figures(engine)
             log = as_json(recording.build, request.words, code, engine, request.began, remote)
             self._setting.db.save_log(recording.build, log)
             self._setting.db.sync()
@@ -96,6 +96,14 @@ class Saving:
             listed = [(g.key, recording.tables.paths[p]) for g in recording.goals.values() for p in g.products]
             roll.rewrite(request.state.path, listed)
         return True
+
+    def _figures(self, engine: Engine) -> dict[str, float] | None:
+        """What came of asking other machines."""
+        if self._setting.remote is None:
+            return None
+        figures = self._setting.remote.figures
+        figures.local = max(0, engine.ending.log.counts.restored - figures.hits)
+        return figures.as_json()
 
     def _complete(self, engine: Engine, root: Running, result: Result, first_contact: bool) -> None:
         """A build is complete: what the next one may go by."""

@@ -34,7 +34,11 @@ from hashmake.store.upload import Upload, message
 
 _FORMAT = b"hashmake/1"
 _SLOTS = 8
-_FIRST = 2  # slots that are asked for at once
+_STAGES = (
+    (0,),
+    (1, 2),
+    tuple(range(3, _SLOTS)),
+)  # slots that are asked for together, where those before hold something
 _GROUP = 128  # results that are told together
 _LARGEST_INLINE = 1 << 20
 _GRACE_S = 3.0  # that steps may wait in all, before waiting has to have paid
@@ -117,6 +121,7 @@ class RemoteStore:
     def _planned(self, plan: Plan, step: bytes) -> list[_Set] | None:
         """What the plan knows of a step."""
         if step in plan.silent:
+            self.figures.not_shared += 1
             return []
         try:
             return [(name, *plan.set_named(name)) for name in list(plan.of_step.get(step, ()))] or None
@@ -272,19 +277,27 @@ class RemoteStore:
             self._publish(self._sets, step, [])
             return
         found: dict[int, _Set | None] = {}
+        stages = iter(_STAGES)
 
         def answered(slot: int, answer: Any) -> None:
             found[slot] = _set_of(answer)
-            if len(found) == _FIRST and all(found.values()):
-                for more in range(_FIRST, _SLOTS):
-                    self._ask(step, more, answered)
-            elif len(found) in (_FIRST, _SLOTS):
+            if len(found) == asked:
+                more()
+
+        asked = 0
+
+        def more() -> None:
+            nonlocal asked
+            stage = next(stages, ()) if all(found.values()) else ()
+            if not stage:
                 sets = [each for _slot, each in sorted(found.items()) if each]
                 self.figures.new_commands += not sets
                 self._publish(self._sets, step, sets)
+            asked += len(stage)
+            for slot in stage:
+                self._ask(step, slot, answered)
 
-        for slot in range(_FIRST):
-            self._ask(step, slot, answered)
+        more()
 
     def _ask(self, step: bytes, slot: int, then: Callable[[int, Any], None]) -> None:
         key, _action = self._key(step, b"%d" % slot)

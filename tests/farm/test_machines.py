@@ -86,9 +86,16 @@ def test_a_header_that_appears_is_no_hit(tmp_path: Path, casd: Casd) -> None:
         machine.write("Makefile", FILES["Makefile"].replace("-I include", "-I first -I include"))
     one.build()
     other.write("first/part.h", "#define PART 2\nint part(void);\n")
+    other.settings["mode"] = "read-write"
     other.build()
     assert other.ran == 3
     assert other.restored == 1
+    for like in (one, other):  # now two sets of things are known of the same step
+        third = Machine(tmp_path, f"as-{like.top.name}", casd.endpoint, "read")
+        third.take({path.relative_to(like.tree).as_posix(): path.read_text() for path in like.sources()})
+        third.build()
+        assert (third.ran, third.restored) == (0, 4)
+        assert third.products() == like.products()
 
 
 def test_a_reader_tells_nobody(tmp_path: Path, casd: Casd) -> None:
