@@ -100,23 +100,31 @@ class Farm:
             return False
         trace = os.path.join(self._run_dir, b"t", b"%d" % running.number)
         try:
-            with open(os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-                file.write(outcome.trace)
-            told = TraceFile(trace)
-            records = told.records(final=True)
-            good = told.lost is None and set(outcome.files) <= set(job.outputs)
-            if good and self._sending.agrees(records, set(outcome.files)) and self._place(outcome):
-                kept = ONE if running.keeps & ONE else OUT | ERR if running.keeps or running.watched else 0
-                out = outcome.out + outcome.err if kept == ONE else outcome.out
-                printed = Printed(out, b"" if kept == ONE else outcome.err, kept)
-                wall_us = int((time.monotonic() - began) * 1e6)
-                self._remote.figures.executed += 1
-                self._engine.ending.done(running, 0, wall_us, printed)
-                return True
-            os.unlink(trace)  # it runs here, and makes its own
+            good = self._is_good(trace, job, outcome) and self._place(outcome)
         except OSError:
-            pass
-        return False
+            good = False
+        if not good:
+            try:
+                os.unlink(trace)  # it runs here, and makes its own
+            except OSError:
+                pass  # it was not even made
+            return False
+        kept = ONE if running.keeps & ONE else OUT | ERR if running.keeps or running.watched else 0
+        out = outcome.out + outcome.err if kept == ONE else outcome.out
+        printed = Printed(out, b"" if kept == ONE else outcome.err, kept)
+        self._remote.figures.executed += 1
+        self._engine.ending.done(running, 0, int((time.monotonic() - began) * 1e6), printed)
+        return True
+
+    def _is_good(self, trace: bytes, job: Job, outcome: Outcome) -> bool:
+        """Whether its trace, which is put there, tells of nothing else than would have been done here."""
+        with open(os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(outcome.trace)
+        told = TraceFile(trace)
+        records = told.records(final=True)
+        if told.lost is not None or not set(outcome.files) <= set(job.outputs):
+            return False
+        return self._sending.agrees(records, set(outcome.files))
 
     def _place(self, outcome: Outcome) -> bool:
         """Put the products where they belong. Raises OSError."""
