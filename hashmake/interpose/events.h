@@ -83,7 +83,8 @@ struct hm_trace {
 #define HM_SCRIPT 'S'  /* a shell opened this file for reading: its text names the variables the shell used */
 #define HM_TEXT 'C'    /* the text that a shell was given with -c: it names the variables the shell used */
 #define HM_HOST 'v'    /* "uname" (uname, gethostname), "user" (getuid, geteuid, getlogin, getpwuid ...) was asked;
-                          "?user", "?uname": a shell knows these, for who names the variables that it sets to them */
+                          "?user", "?account", "?uname": a shell knows these, for who names the variables that it sets to
+                          them: whose process it is, that user's name, home and shell, the machine's name */
 #define HM_PLACE 'p'   /* PROGRAM: asked for the full path of where it is (getcwd, realpath of a relative path) */
 #define HM_MAKE 'P'    /* PATH of a make executable: a make process came up in this step */
 #define HM_GOAL 'D'    /* NAME: what a make process that ends would have made if no goal had been named */

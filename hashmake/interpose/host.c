@@ -17,18 +17,21 @@ static void note(char kind, const char *text) {
     hm_emit_text(kind, text, hm_len(text));
 }
 
-/* A shell asks who it is when it starts, and bash for the host's name, too: whether that matters its text tells, which is
- * looked into for $UID, $HOSTNAME and the like (judge/accountant.py). cp and its like ask whether they may keep a file's
- * owner, which is no part of what is compared. Or every step of every user would be another one. */
+/* A shell asks who it is when it starts, bash for the host's name, too, and for the account where the environment has no
+ * SHELL, as in many containers: whether that matters its text tells, which is looked into for $UID, $HOSTNAME, $SHELL and
+ * the like (judge/accountant.py). cp and its like ask whether they may keep a file's owner, which is no part of what is
+ * compared, and gawk for a table that its text does not name. Or every step of every user would be another one. */
 static void asked(const char *what) {
     bool uid = hm_same(what, "uid"), machine = hm_same(what, "uname");
     if (hm.shell && uid)
         note(HM_HOST, "?user");
+    else if (hm.shell && hm_same(what, "account"))
+        note(HM_HOST, "?account");
     else if (hm.knows && machine)
         note(HM_HOST, "?uname");
-    else if (!uid)
+    else if (machine)
         note(HM_HOST, what);
-    else if (!hm.copies)
+    else if (!uid || !hm.no_matter_who)
         note(HM_HOST, "user");
 }
 
@@ -56,10 +59,10 @@ ASK("user", char *, getlogin, (void))
 ASK("user", int, getlogin_r, (char *s, size_t n), s, n)
 ASK("user", int, __getlogin_r_chk, (char *s, size_t n, size_t room), s, n, room)
 ASK("user", char *, cuserid, (char *s), s)
-ASK("user", struct passwd *, getpwuid, (uid_t u), u)
+ASK("account", struct passwd *, getpwuid, (uid_t u), u)
 ASK("user", struct passwd *, getpwnam, (const char *s), s)
 ASK("user", struct passwd *, getpwent, (void))
-ASK("user", int, getpwuid_r, (uid_t u, struct passwd *p, char *s, size_t n, struct passwd **r), u, p, s, n, r)
+ASK("account", int, getpwuid_r, (uid_t u, struct passwd *p, char *s, size_t n, struct passwd **r), u, p, s, n, r)
 ASK("user", int, getpwnam_r, (const char *u, struct passwd *p, char *s, size_t n, struct passwd **r), u, p, s, n, r)
 
 /* ---- language ---- */

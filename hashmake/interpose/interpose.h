@@ -41,7 +41,7 @@ struct hm_process {
     bool make;   /* this is GNU make */
     bool shell;  /* files it reads are scripts: HM_SCRIPT */
     bool knows;  /* a shell that sets variables itself to where it is */
-    bool copies; /* cp and its like */
+    bool no_matter_who; /* cp and its like, and gawk: they ask whose process they are, and make nothing of it */
     bool hold;   /* make's echo may be held back */
     bool reload; /* a dlopen has begun: name the new objects at the next occasion */
     pid_t pid;   /* of the process that our start or fork wrapper saw; another one is a vfork child */

@@ -151,7 +151,7 @@ void hm_name_program(void) {
     if (passing) hm.make = false;
     hm.shell = one_of(" sh dash bash ksh ksh93 mksh zsh ash ", name, n);
     hm.knows = one_of(" bash ksh ksh93 mksh zsh ", name, n);
-    hm.copies = one_of(" cp mv install ginstall ", name, n);
+    hm.no_matter_who = one_of(" cp mv install ginstall ", name, n);
     is_env = hm_same(name, "env");
     is_printenv = hm_same(name, "printenv");
     is_awk = one_of(" awk gawk mawk nawk ", name, n);
@@ -173,35 +173,43 @@ static bool letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
 }
 
-static bool awk_text_asks(const char *program) {
-    if (strstr(program, "ENVIRON") || strstr(program, "SYMTAB")) return true;
-    for (const char *at = program; (at = strchr(at, '@')); at++)
-        if (at == program || !letter(at[-1])) return true; /* not somebody's address */
-    return false;
+/* What an awk program asks for by names that only gawk knows: the environment, who runs it (PROCINFO), or, by a table that
+ * has all names or by a file that is included, perhaps both. */
+struct awk {
+    bool environ, who;
+};
+
+static void awk_text(struct awk *asks, const char *program) {
+    bool any = strstr(program, "SYMTAB") != NULL;
+    for (const char *at = program; !any && (at = strchr(at, '@')); at++)
+        any = at == program || !letter(at[-1]); /* not somebody's address */
+    asks->environ |= any || strstr(program, "ENVIRON") != NULL;
+    asks->who |= any || strstr(program, "PROCINFO") != NULL;
 }
 
 /* Of a program in a file; one that is long, or has an end that can't be seen, may ask for anything. */
-static bool awk_file_asks(const char *path) {
+static void awk_file(struct awk *asks, const char *path) {
     HM_TEXT_ROOM(text);
     int fd = text ? hm_sys_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK) : -1;
-    if (fd < 0) return true;
     size_t kept = 0; /* the end of the last piece: a word may lie across */
-    bool asks = false;
-    long n = 0;
-    while (!asks && (n = hm_sys(SYS_read, fd, text + kept, HM_PATH - kept, 0)) > 0) {
-        size_t end = kept + (size_t)n;
+    bool readable = fd >= 0;
+    for (long n; readable && (n = hm_sys(SYS_read, fd, text + kept, HM_PATH - kept, 0)) != 0;) {
+        size_t end = kept + (n > 0 ? (size_t)n : 0);
+        readable = n > 0 && !memchr(text, 0, end);
         text[end] = 0;
-        asks = memchr(text, 0, end) != NULL || awk_text_asks(text);
+        awk_text(asks, text);
         kept = end < 8 ? end : 8;
         memmove(text, text + end - kept, kept);
     }
-    hm_sys_close(fd);
-    return asks || n < 0;
+    if (fd >= 0) hm_sys_close(fd);
+    if (!readable) *asks = (struct awk){true, true};
 }
 
 /* An awk program sees variables of the environment in ENVIRON only, or in gawk's SYMTAB, which has that by any name.
  * gawk can include and load more (@), and other options than -F, -f and -v bring in files or print tables. */
-static bool asks_environ(int argc, char **argv) {
+static struct awk awk_asks(int argc, char **argv) {
+    const struct awk anything = {true, true};
+    struct awk asks = {false, false};
     int i = 1;
     bool file = false;
     for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
@@ -210,15 +218,18 @@ static bool asks_environ(int argc, char **argv) {
             i++;
             break;
         }
-        if (option[1] != 'F' && option[1] != 'v' && option[1] != 'f') return true;
+        if (option[1] != 'F' && option[1] != 'v' && option[1] != 'f') return anything;
         const char *word = option[2] ? option + 2 : argv[i + 1];
         if (option[1] == 'f') {
-            if (!word || awk_file_asks(word)) return true;
+            if (!word) return anything;
+            awk_file(&asks, word);
             file = true;
         }
         i += !option[2];
     }
-    return file ? false : i >= argc || awk_text_asks(argv[i]);
+    if (!file && i >= argc) return anything;
+    if (!file) awk_text(&asks, argv[i]);
+    return asks;
 }
 
 /* A makefile that is no file, or text of one among the arguments: which variables it names is not seen. */
@@ -244,7 +255,10 @@ void hm_kind_start(int argc, char **argv) {
                 is_printenv = false;
                 hm_emit_text(HM_GETENV, argv[i], hm_len(argv[i]));
             }
-    if (is_awk && asks_environ(argc, argv)) whole();
+    if (!is_awk) return;
+    struct awk asks = awk_asks(argc, argv);
+    if (asks.environ) whole();
+    hm.no_matter_who = !asks.who;
 }
 
 /* env prints all that it was not told to pass on: only who comes to the end without an exec has printed. */

@@ -169,8 +169,9 @@ class Accountant:
     def _knows(self, account: Account) -> None:
         """What shells know of themselves counts where a variable is named that they set to it, or might be."""
         for name in account.knows:
-            if not account.names.isdisjoint(_SETS[name]):
-                self._host(account, name)
+            fact, set_to_it = _SETS[name]
+            if not account.names.isdisjoint(set_to_it):
+                self._host(account, fact)
 
     def _make(self, account: Account, _path: bytes) -> None:
         account.make = True
@@ -192,8 +193,9 @@ _COMPILER = re.compile(
     rb"/(?:cc1\w*|lto1|f951|rustc|rustup|collect2|lto-wrapper|(?:[\w.]+-)*(?:g?cc|[gc]\+\+|clang(?:\+\+)?|as|ld(?:\.\w+)?|ar|ranlib|nm|strip|objcopy|objdump|readelf))(?:-[\d.]+)?$"
 )
 _SETS = {
-    b"user": frozenset((WHOLE, *b"UID EUID GID EGID GROUPS USERNAME".split())),
-    b"uname": frozenset((WHOLE, *b"HOST HOSTNAME HOSTTYPE MACHTYPE".split())),
+    b"user": (b"user", frozenset((WHOLE, *b"UID EUID GID EGID GROUPS USERNAME".split()))),
+    b"account": (b"user", frozenset((WHOLE, *b"HOME SHELL USER USERNAME LOGNAME PS0 PS1 PS2 PS4".split()))),
+    b"uname": (b"uname", frozenset((WHOLE, *b"HOST HOSTNAME HOSTTYPE MACHTYPE".split()))),
 }
 _ALL_PATH_KINDS = (*WRITE_LETTERS, *LOOK_KINDS)
 _PATH_LETTERS = frozenset(

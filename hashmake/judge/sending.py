@@ -17,7 +17,7 @@ from hashmake.model.result import COMPOSITE, FAILED, RECIPE, UNSEEN, Result
 from hashmake.model.shelltext import calls_make
 from hashmake.model.tables import NO_VALUE, PathId
 
-_HARMLESS = (b"?user", b"?uname")  # what a shell could have told of itself, had it been asked
+_HARMLESS = (b"?user", b"?account", b"?uname")  # what a shell could have told of itself, had it been asked
 _LINKS = 40  # in a row; beyond it nobody follows them
 # What a trace may tell of a step that another machine has run. Of the rest (what it listed, who it was, which modes and
 # times it set) a product's bytes do not tell.

@@ -117,6 +117,28 @@ _HOME = _each(
     (b"cd", rb"cd(?<!\wcd)(?:\s+-\S*)*(?:" + _END + rb"|\s+[$`])"),
 )
 
+# What does not count where only what stands outside of quotes does: comments, and what single quotes hold. Where the
+# end of a quotation might be misjudged nothing matches, and the text counts as it is; so does one that runs again.
+_PLAIN = re.compile(
+    rb"(?P<comment>(?<![^\s;&|()])#[^\n]*)|(?P<quoted>'[^']*')|(?:\\.|\"(?:[^\"\\`$]|\\.|\$(?![({]))*\"|<(?!<)|\$(?!')|[^\\'\"`<#$]+|#)",
+    re.DOTALL,
+)
+_RUN_AGAIN = re.compile(rb"\b(?:trap|alias|mapfile|readarray)\b")
+
+
+def _unquoted(text: bytes) -> bytes:
+    """A text without its comments and what is in single quotes, where that can be told for sure; else as it is."""
+    if _RUN_AGAIN.search(text):
+        return text
+    out, at = [], 0
+    for found in _PLAIN.finditer(text):
+        if found.start() != at:
+            return text
+        at = found.end()
+        out.append(b"#" if found["comment"] else b"''" if found["quoted"] else found[0])
+    return b"".join(out) if at == len(text) else text
+
+
 # Whether a file is one's own.
 _OWNED = _each(*((b" -" + c, rb"(?:test|\[)[^;&|\n]*\s-" + c + rb"\s") for c in (b"O", b"G")))
 _PLACE = _each((b"pwd", rb"(?<![\w-])pwd(?![\w-])"), (b"PWD", rb"\b(?:OLD)?PWD\b"), (b"DIRSTACK", rb"DIRSTACK"))
@@ -150,7 +172,7 @@ def variables_in(text: bytes) -> set[bytes]:
     names = set(_REFERENCE.findall(text))
     if _any(_PLACE, text):
         names.add(HERE)
-    if _any(_HOME, text):
+    if _any(_HOME, text) and _any(_HOME, _unquoted(text)):
         names.add(b"HOME")
     if _any(_OWNED, text):
         names.add(b"EUID")

@@ -574,6 +574,15 @@ def test_what_a_shell_knows_of_the_machine_counts_where_it_is_named(
     assert (b"uname" in hosts) is counts
 
 
+@pytest.mark.parametrize(
+    ("text", "counts"), [("echo $SHELL", True), ("cat ~/x", True), ("cd", True), ("echo ${x@P}", True), ("cd x", False)]
+)
+def test_the_account_that_a_shell_has_looked_up_counts_where_it_can_show(text: str, counts: bool) -> None:
+    """Bash looks it up where the environment has no SHELL, to set it."""
+    step = Step().done("v =?user", "v =?account", f"C ={text}")
+    assert (b"user" in {step.tables.paths[step.tables.fact_path[f]] for f in step.account.facts}) is counts
+
+
 def test_a_shell_whose_text_nobody_has_seen_may_name_anything() -> None:
     step = Step().done("v =?user", "G =/bin/bash")
     assert b"user" in {step.tables.paths[step.tables.fact_path[f]] for f in step.account.facts}

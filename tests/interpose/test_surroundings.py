@@ -34,7 +34,14 @@ def test_questions_are_recorded_once(program: Callable[..., Path], run: harness.
         (["dash", "-c", ":"], ["?user"]),
         (["cp", "a", "b"], []),
         (["mv", "a", "b"], []),
-        (["bash", "-c", ":"], ["?uname", "?user"]),
+        (["env", "SHELL=/bin/sh", "bash", "-c", ":"], ["?uname", "?user"]),
+        (["env", "-u", "SHELL", "bash", "-c", ":"], ["?account", "?uname", "?user"]),
+        (["gawk", "BEGIN { print 1 }"], []),
+        (["gawk", 'BEGIN { print PROCINFO["uid"] }'], ["user"]),
+        (["gawk", "-f", "asks"], ["user"]),
+        (["gawk", "-f", "plain"], []),
+        (["gawk", 'BEGIN { x = "PROC" "INFO"; print SYMTAB[x]["uid"] }'], ["user"]),
+        (["gawk", "-e", "BEGIN { print 1 }"], ["user"]),
         (["tar", "cf", "b", "a"], ["user"]),
         (["perl", "-e", "1"], ["user"]),
     ],
@@ -44,6 +51,10 @@ def test_who_builds_is_no_input_of_what_only_has_to_start(
 ) -> None:
     """Else no step would be the same for another user, or on another machine."""
     (work / "a").touch()
+    (work / "asks").write_text('BEGIN { print PROCINFO["uid"] }\n')
+    (work / "plain").write_text("BEGIN { print ENVIRON[1] }\n")
+    if not shutil.which(command[0]):
+        pytest.skip(f"{command[0]} is not installed")
     run.run(*command, cwd=work)
     assert sorted(set(run.trace().texts("v"))) == asks
 
