@@ -152,7 +152,7 @@ class Engine:
             if not isinstance(answer, Reason):
                 return answer
             reason = reason or answer
-        shared = self._elsewhere(key, latest, asked) if kind == RECIPE and not forced else None
+        shared = self._elsewhere(kind, key, latest, asked) if not forced else None
         if shared is not None:
             return shared
         running = self.starter.start(kind, key, cwd, argv, environment, above, latest)
@@ -166,25 +166,29 @@ class Engine:
             running.first = self._recipes.runs(line)
         return running
 
-    def _elsewhere(self, key: bytes, latest: Result | None, asked: _Asked) -> Result | Restored | Pending | None:
+    def _elsewhere(
+        self, kind: bytes, key: bytes, latest: Result | None, asked: _Asked
+    ) -> Result | Restored | Pending | None:
         """What another tree of this machine has run, or another machine, and this tree need not."""
-        found = self._of_another_tree(key, latest, asked)
+        found = self._of_another_tree(kind, key, latest, asked)
         if found is not None:
             self.sharing.pass_on(found.result if isinstance(found, Restored) else found)
             return found
-        afar = self.sharing.ask_afar(asked.cwd, asked.argv, asked.environment)
+        afar = self.sharing.ask_afar(kind, asked.cwd, asked.argv, asked.environment)
         if isinstance(afar, Pending):
             return afar
-        return self._of_another_tree(key, latest, asked) if afar else None
+        return self._of_another_tree(kind, key, latest, asked) if afar else None
 
-    def _of_another_tree(self, key: bytes, latest: Result | None, asked: _Asked) -> Result | Restored | None:
+    def _of_another_tree(
+        self, kind: bytes, key: bytes, latest: Result | None, asked: _Asked
+    ) -> Result | Restored | None:
         """What another tree has run and this one need not."""
         recording = self.evaluation.recording
-        for found in self.sharing.find(key, asked.cwd, asked.argv, asked.environment):
+        for found in self.sharing.find(kind, key, asked.cwd, asked.argv, asked.environment):
             if self.environments.judge(found, asked.environment, asked.cwd) is not None:
                 continue
             found.full_env = recording.env_blocks.number(asked.environment.block)  # it would have run alike in this one
-            if not found.outs and not self._recipes.is_needless(found, asked.line):
+            if kind == RECIPE and not found.outs and not self._recipes.is_needless(found, asked.line):
                 continue
             candidate = recording.accept(found)
             self._take_over(candidate)

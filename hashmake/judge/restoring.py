@@ -7,7 +7,7 @@ from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.running import Running, Write
 from hashmake.judge.world import Fetched, Store
 from hashmake.model.printed import ERR, ONE, OUT
-from hashmake.model.result import COMPOSITE, FAILED, KEPT, RECIPE, UNSEEN, Result, ResultId
+from hashmake.model.result import COMPOSITE, FAILED, KEPT, RECIPE, SHELL, UNSEEN, Result, ResultId
 from hashmake.model.shelltext import calls_make
 from hashmake.model.tables import NO_VALUE, PathId
 
@@ -44,6 +44,8 @@ class Restoring:
         """
         if running.kind == RECIPE and not running.keeps:
             running.watched = not calls_make(running.argv)
+        elif running.kind == SHELL:  # make gets its answer; what it says beside that decides whether others may have it
+            running.watched = self.store is not None and not calls_make(running.argv)
 
     def keep(self, running: Running, result: Result) -> None:
         """A step has ended: what it left and printed is kept, all of it or nothing.
@@ -52,9 +54,13 @@ class Restoring:
         """
         if self._is_restorable(running, result):
             result.modes = self._kept_modes(result)
-        if running.watched and not result.modes and not result.silent():
-            result.stdout = result.stderr = b""
-            result.kept = 0
+        if not running.watched or result.modes or result.silent():
+            return
+        if result.kind == SHELL:
+            result.kept &= OUT if result.stderr else OUT | ERR
+        else:
+            result.stdout, result.kept = b"", 0
+        result.stderr = b""
 
     def _is_restorable(self, running: Running, result: Result) -> bool:
         if self.store is None or result.kind != RECIPE or result.flags & (UNSEEN | FAILED):

@@ -14,7 +14,7 @@ from hashmake.judge.world import Remote, Store, Told
 from hashmake.model import digest, shared
 from hashmake.model.environment import Environment
 from hashmake.model.kinds import ABSENT, EXISTS, LSTAT, NAME, NEVER, READ
-from hashmake.model.result import COMPOSITE, ELSEWHERE, KEPT, PLACED, RECIPE, Result
+from hashmake.model.result import COMPOSITE, ELSEWHERE, KEPT, PLACED, SHELL, Result
 from hashmake.model.roots import Roots
 from hashmake.model.shared import MOVED, Left, Questions
 from hashmake.model.shelltext import measures
@@ -24,6 +24,7 @@ from hashmake.model.variables import WHOLE
 _ALL = WHOLE + b"="  # a digest of all variables
 _UNKNOWN = FactId(-1)  # no fact
 _MOST = 16  # sets of paths that are tried
+_OF_THE_MOMENT = frozenset(b"date nproc uptime free ps who df uuidgen".split())
 _HIDES = (b" -gz", b"compress-debug-sections")  # compilers' options: names of directories are packed
 
 
@@ -55,6 +56,7 @@ class Sharing:
         self._values: dict[int, bytes] = {}
         self._answered: dict[bytes, FactId] = {}  # questions about one path; right while the fact holds
         self._twofold: set[bytes] = set()  # questions that may be about two
+        self._momentary: set[int] = set()  # facts
         self._told: set[bytes] = set()
         self._waiting: list[Result] = []
         names = self._roots.names
@@ -64,7 +66,8 @@ class Sharing:
 
     def add(self, result: Result) -> None:
         """A step has ended; whether what it read stayed as it was is not known yet."""
-        if self._store is not None and (result.modes or result.silent()) and not result.flags & COMPOSITE:
+        whole = result.modes or result.silent() or result.answers()
+        if self._store is not None and whole and not result.flags & COMPOSITE:
             self._waiting.append(result)
 
     def pass_on(self, result: Result) -> None:
@@ -87,6 +90,10 @@ class Sharing:
         for fid in facts:
             if fid not in known:
                 known[fid], values[fid] = self._question(fid), self._value(fid)
+                if self._is_of_the_moment(fid):
+                    self._momentary.add(fid)
+        if not self._momentary.isdisjoint(facts):
+            return
         order = sorted(facts, key=known.__getitem__)
         asked = b"\0".join(map(known.__getitem__, order))
         env = self._env_in(result)
@@ -138,6 +145,8 @@ class Sharing:
         moves = self._evaluation.plugin.lists_places
         versions = [tables.values[post] for pid, _pre, post in result.outputs() if not moves(tables.paths[pid])]
         found = [word for word in words if any(store.mentions(version, word) for version in versions)]
+        if result.kind == SHELL and any(above in result.stdout for above in self._roots.directories()):
+            return words
         if any(store.is_packed(version) for version in versions):
             return [word for word in words if word in found or word in command]
         return found
@@ -151,6 +160,12 @@ class Sharing:
         path = tables.paths[tables.fact_path[fid]]
         plain = tables.fact_kind[fid] == LSTAT and tables.values[tables.fact_value[fid]] == digest.DIRECTORY
         return plain and self._roots.above(path) and path not in said
+
+    def _is_of_the_moment(self, fid: int) -> bool:
+        """Whether a fact is the use of a program that tells what no other tree should hear."""
+        tables = self._evaluation.tree.tables
+        directory, _, name = tables.paths[tables.fact_path[fid]].rpartition(b"/")
+        return name in _OF_THE_MOMENT and directory.endswith(b"bin")
 
     def _question(self, fid: int) -> bytes:
         tables = self._evaluation.tree.tables
@@ -215,11 +230,13 @@ class Sharing:
 
     # -- asking ---------------------------------------------------------------------------------------------------
 
-    def find(self, key: bytes, cwd: bytes, argv: list[bytes], environment: Environment) -> Iterator[Result]:
+    def find(
+        self, kind: bytes, key: bytes, cwd: bytes, argv: list[bytes], environment: Environment
+    ) -> Iterator[Result]:
         """Results of other trees whose inputs are as they were, at this moment; their environment is not judged yet."""
         if self._store is None:
             return
-        step = digest.of_bytes(self._said(RECIPE, cwd, argv) + self._salt)
+        step = digest.of_bytes(self._said(kind, cwd, argv) + self._salt)
         for name, data in self._store.noted(b"steps", step, _MOST):
             try:
                 questions = Questions.unpack(data)
@@ -231,18 +248,17 @@ class Sharing:
             for where in self._places if answered is not None else ():
                 found = self._store.noted(b"results", self._name_of_result(step, name, answers, where), 1)
                 for _name, left in found:
-                    result = self._result(
-                        self._store, key, cwd, argv, env or b"", answered[0] if answered else array("I"), left
-                    )
-                    if result is not None:
+                    result = Result(key, kind, self._evaluation.tree.tables.path(cwd), argv)
+                    result.facts = answered[0] if answered else array("I")
+                    if self._fill(self._store, result, env or b"", left):
                         yield result
 
-    def ask_afar(self, cwd: bytes, argv: list[bytes], environment: Environment) -> Pending | bool:
+    def ask_afar(self, kind: bytes, cwd: bytes, argv: list[bytes], environment: Environment) -> Pending | bool:
         """Whether other machines know a result, which then is in the store, for `find`."""
         remote, store = self._remote, self._store
         if remote is None or store is None or self.alone:
             return False
-        said = self._said(RECIPE, cwd, argv)
+        said = self._said(kind, cwd, argv)
         step = shared.sum256(said)
         sets = remote.sets(step)
         if sets is None:
@@ -319,33 +335,30 @@ class Sharing:
         value = tree.seen(kind, pid)
         return tables.fact(kind if value else ABSENT, pid, tables.value(value) if value else NO_VALUE), value
 
-    def _result(
-        self, store: Store, key: bytes, cwd: bytes, argv: list[bytes], env: bytes, facts: "array[int]", data: bytes
-    ) -> Result | None:
+    def _fill(self, store: Store, result: Result, env: bytes, data: bytes) -> bool:
+        """What a step left, in this tree; whether that is possible."""
         recording = self._evaluation.recording
         tables, text = recording.tables, self._roots.text_out
         try:
             left = Left.unpack(data)
         except ValueError:
-            return None
-        result = Result(key, RECIPE, tables.path(cwd), argv)
-        result.facts = facts
+            return False
         result.flags = ELSEWHERE
         for said, pre, post, mode in left.outs:
             paths = self._roots.path_out(said)
             here = self._in_this_tree(store, post) if mode & MOVED else post
             if len(paths) != 1 or not mode & KEPT or here is None:
-                return None
+                return False
             result.outs.extend((tables.path(paths[0]), tables.value(pre), tables.value(here)))
             result.modes.append(mode & ~MOVED)
         result.code, result.kept, result.wall_us = left.code, left.kept, left.wall_us
         result.stdout, result.stderr = text(left.stdout), text(left.stderr)
         result.env = recording.env_sets.number(env)
-        return result if result.modes or result.silent() else None
+        return bool(result.modes) or result.silent() or result.answers()
 
 
 def _told(said: bytes, env: bytes, asked: bytes, marks: list[bytes], answers: bytes, left: Left) -> Told:
     files = [(post, path.rpartition(b"/")[2]) for path, _pre, post, _mode in left.outs if post[:1] == b"F"]
     name = shared.sum256(shared.pack([env, *marks]) + asked)
     questions = Questions(env, asked.split(b"\0") if asked else [])
-    return Told(shared.sum256(said), name, answers, marks, questions, left.pack(), files)
+    return Told(shared.sum256(said), name, answers, marks, questions, left.pack(), files, left.wall_us)

@@ -88,6 +88,7 @@ class Told(NamedTuple):
     marks, questions     as Remote.sets gives them
     left                 a packed Left
     files                contents that it refers to: version, and a name for people
+    wall_us              wall time that the step took, us
     """
 
     step: bytes
@@ -97,6 +98,7 @@ class Told(NamedTuple):
     questions: Questions
     left: bytes
     files: list[tuple[bytes, bytes]]
+    wall_us: int
 
 
 class Fetched(Protocol):

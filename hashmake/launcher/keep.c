@@ -24,6 +24,7 @@ struct stream {
 static struct stream streams[2] = {{-1, -1, 0, NULL, 0, 0}, {-1, -1, 0, NULL, 0, 0}}; /* of descriptors 1 and 2 */
 static int kept;
 static int watched; /* nobody reads it: it is kept for a later build, whole or not at all */
+static int answers; /* what it prints goes to make, which waits for the end of it ($(shell)) */
 static int partly;  /* a process that the command left behind may have printed more */
 
 static int one_file(void)
@@ -108,11 +109,12 @@ void keep_begin(int kind, unsigned flags)
 {
     kept = kind == HM_SHELL || flags & HM_KEEP ? HM_KEPT_OUT : 0;
     kept |= flags & HM_KEEP_ERR ? HM_KEPT_ERR : 0;
-    watched = !kept && flags & HM_WATCH && can_watch(1) && can_watch(2);
+    answers = kind == HM_SHELL;
+    watched = (!kept || answers) && flags & HM_WATCH && (answers || can_watch(1)) && can_watch(2);
     partly = 0;
     if (watched)
         kept = HM_KEPT_OUT | HM_KEPT_ERR;
-    if (kept && kind != HM_SHELL && one_file())
+    if (kept && !answers && one_file())
         kept = HM_KEPT_ONE;
     for (int i = 0; i < 2; i++) {
         streams[i].length = 0;
@@ -180,7 +182,7 @@ static void take(struct stream *s, int fd)
     }
     if (!s->broken)
         s->broken = put_out(fd, piece, (size_t)k);
-    if (s->broken && watched)
+    if (s->broken && watched && !(answers && fd == 1))
         end(s); /* the command shall hear of it */
     else
         keep(s, piece, (size_t)k);
@@ -196,7 +198,7 @@ static int only_files(void)
     return 1;
 }
 
-void keep_all(int kind, int child)
+void keep_all(int child)
 {
     if (!kept)
         return;
@@ -205,10 +207,11 @@ void keep_all(int kind, int child)
             close(streams[i].write_end);
             streams[i].write_end = -1;
         }
-    int until_its_end = kind != HM_SHELL && (watched || only_files());
+    int until_its_end = watched || (!answers && only_files());
     int child_fd = until_its_end ? (int)syscall(SYS_pidfd_open, child, 0) : -1;
     while (streams[0].from >= 0 || streams[1].from >= 0) {
-        struct pollfd p[3] = {{streams[0].from, POLLIN, 0}, {streams[1].from, POLLIN, 0}, {child_fd, POLLIN, 0}};
+        int its_end = answers && streams[0].from >= 0 ? -1 : child_fd;
+        struct pollfd p[3] = {{streams[0].from, POLLIN, 0}, {streams[1].from, POLLIN, 0}, {its_end, POLLIN, 0}};
         while (poll(p, 3, -1) < 0 && errno == EINTR)
             ;
         for (int i = 0; i < 2; i++)
@@ -225,7 +228,7 @@ int keep_texts(struct iovec texts[2])
 {
     int whole = !partly && !streams[0].broken && !streams[1].broken && !asked_terminal() &&
                 streams[0].length <= HM_WATCH_MAX && streams[1].length <= HM_WATCH_MAX;
-    int told = watched && !whole ? 0 : kept;
+    int told = watched && !whole ? kept & (answers ? HM_KEPT_OUT : 0) : kept;
     for (int i = 0; i < 2; i++)
         texts[i] = (struct iovec){streams[i].text, told ? streams[i].length : 0};
     return told;

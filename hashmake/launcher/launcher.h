@@ -45,7 +45,7 @@ int summarize(struct summary *s); /* 0: the supervisor has to read the trace its
 /* ---- what the command prints (keep.c) ---- */
 void keep_begin(int kind, unsigned flags);
 void keep_child(void);                    /* in the child, before exec */
-void keep_all(int kind, int child);       /* until nothing more comes */
+void keep_all(int child);                 /* until nothing more comes */
 int keep_texts(struct iovec texts[2]);    /* what came on each stream; which are kept: HM_KEPT_... */
 
 /* ---- running (run.c) ---- */

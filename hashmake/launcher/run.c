@@ -153,7 +153,7 @@ static int run_once(uint32_t step[2], int kind, const char *path, char **argv)
     /* Who reads what we pass on may go: the command hears of that, and we go on. */
     struct sigaction ours = {.sa_handler = SIG_IGN}, before;
     sigaction(SIGPIPE, &ours, &before);
-    keep_all(kind, child_pid);
+    keep_all(child_pid);
     sigaction(SIGPIPE, &before, NULL);
     int status = 0;
     struct rusage use;

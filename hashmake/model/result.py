@@ -108,6 +108,11 @@ class Result:
         ended_well = self.kind == RECIPE and not self.code and not self.flags & (UNSEEN | FAILED)
         return ended_well and not self.outs and self.kept in (OUT | ERR, ONE) and not self.stdout and not self.stderr
 
+    def answers(self) -> bool:
+        """Whether this $(shell) left nothing but an answer; one that gave none may be there for an effect."""
+        seen = self.kind == SHELL and not self.flags & (UNSEEN | COMPOSITE)
+        return seen and bool(self.stdout) and not self.outs and self.kept & ERR != 0 and not self.stderr
+
     def pack(self) -> bytes:
         """To bytes; the layout is docs/database.md's."""
         argv = b"\0".join(self.argv)

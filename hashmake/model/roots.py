@@ -34,6 +34,14 @@ class Roots:
         """The roots themselves."""
         return [root for _mark, root in self._roots]
 
+    def directories(self) -> set[bytes]:
+        """The roots, and all directories in which they lie but the top."""
+        found = set(self.names)
+        for name in self.names:
+            while name := name.rpartition(b"/")[0]:
+                found.add(name)
+        return found
+
     def above(self, path: bytes) -> bool:
         """Whether a root lies below this path."""
         return any(root.startswith(path + b"/") for _mark, root in self._roots)

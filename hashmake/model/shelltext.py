@@ -145,14 +145,15 @@ _PLACE = _each((b"pwd", rb"(?<![\w-])pwd(?![\w-])"), (b"PWD", rb"\b(?:OLD)?PWD\b
 # Commands that make something of a path that they are given, in which the path itself is not found any more.
 _MEASURES = re.compile(
     rb"(?:^|[;|&(`\n]|\b(?:then|do|else|if|xargs|exec)\s)\s*(?:!\s+)?(?:[A-Za-z_]\w*=\S*\s+)*(?:[\w./-]*/)?"
-    rb"(?:basename|md5sum|sha\d+sum|b2sum|cksum|sum|wc|cut|tr|sed|[gm]?awk|expr|od|xxd|base64|rev|fold|head|tail)"
+    rb"(?:(?:base|dir)name|realpath|readlink|md5sum|sha\d+sum|b2sum|cksum|sum|wc|cut|tr|sed|[gm]?awk|expr|od|xxd|base64|rev|fold|head|tail)"
     rb"(?=[\s;|&)<>`]|$)|\$\{\w+[#%/^,:]|\$\{#"
 )
 
 
 def measures(argv: list[bytes]) -> bool:
     """Whether a command may make something of a path that it is given: a part of it, its length, a digest."""
-    return argv[0].rpartition(b"/")[2] in SHELLS and _MEASURES.search(argv[-1]) is not None
+    text = argv[-1] if argv[0].rpartition(b"/")[2] in SHELLS else b" ".join(argv[1:])
+    return _MEASURES.search(text) is not None
 
 
 def _any(patterns: _Patterns, text: bytes) -> bool:

@@ -170,6 +170,26 @@ def test_a_source_that_changed_while_it_was_read_is_told_to_nobody() -> None:
     assert again.build() == "x"
 
 
+def test_what_a_shell_function_answered_is_found() -> None:
+    makefile = "shell version: a\nx: b"
+    w = World(makefile, store=True, a="1.0", b="b")
+    w.build()
+    again = fresh(w, makefile)
+    assert (again.build(), again.restored) == ("", ["x"])
+    assert again.answers["version"] == w.answers["version"]
+    other = fresh(w, makefile)
+    other.edit("a", "2.0")
+    assert other.build() == "version"
+    assert other.answers["version"] != w.answers["version"]
+
+
+def test_a_shell_function_that_left_something_or_answered_nothing_has_had_an_effect() -> None:
+    for line in ("shell s = made: a", "shell s: fail"):
+        w = World(f"{line}\nx: b", store=True, a="a", b="b")
+        w.build()
+        assert fresh(w, f"{line}\nx: b").build() == "s"
+
+
 def test_notes_that_make_no_sense_are_passed_over() -> None:
     w = World(PROG, store=True, a_c="a", b_c="b", a_h="h")
     w.build()

@@ -406,9 +406,8 @@ class World:
         return self._end(step, running, code, out if step.kind != RECIPE else "")
 
     def _end(self, step: Step, running: Running, code: int, out: str = "") -> int:
-        printed = (
-            Printed(b"%s says so" % step.name.encode(), b"", OUT | ERR) if running.watched else Printed(out.encode())
-        )
+        says = out if step.kind != RECIPE else f"{step.name} says so" if running.watched else ""
+        printed = Printed(says.encode(), b"", OUT | ERR if running.watched else 0)
         result = self.engine.ending.done(running, code, 1, printed)
         self.answers[step.name] = result.stdout
         self._say_why(step.name, running)

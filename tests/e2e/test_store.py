@@ -419,6 +419,54 @@ def test_what_goes_by_where_the_tree_lies_is_made_anew_in_another(project: Proje
     project.check(project.rebuild(), runs=0)
 
 
+ANSWERS = """\
+v := $(shell cat version)
+w := $(shell gcc -E -P - < version; mkdir .tmp_$$$$ && touch .tmp_$$$$/t && rm -r .tmp_$$$$)
+s := $(shell echo said; exit 3)
+status := $(.SHELLSTATUS)
+x := $(shell cat missing 2>/dev/null || echo none)
+all: a.out
+a.out: a.in
+\techo $v $w $s $(status) $x $y > $@; cat $< >> $@
+"""
+
+
+def test_what_shell_functions_answer_is_known_in_another_checkout(project: Project) -> None:
+    """Not that of one whose inputs are others."""
+    project.write("version", "1.0\n")
+    copies(project, ANSWERS)
+    assert Second(project).build() == 0
+    (project.sources / "version").write_text("2.0\n")
+    assert Second(project).build() == 3
+    (project.sources / "missing").write_text("there\n")
+    assert Second(project).build() == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "other"),
+    [
+        ("basename $(CURDIR)", True),
+        ("dirname $(CURDIR)", True),
+        ("realpath $(CURDIR)/../..", True),
+        ("pwd | wc -c", True),
+        ("perl -MCwd -e 'print length(getcwd())'", True),
+        ("cd sub && pwd", True),
+        ("date +%Y-%m", False),
+        ("nproc", False),
+        ("echo warning >&2; echo $$((1 + 1))", False),
+        ("touch made", False),
+        ("kill -0 $$PPID", False),
+    ],
+)
+def test_a_shell_function_is_asked_in_each_checkout_where_its_answer_may_be_another(
+    project: Project, answer: str, other: bool
+) -> None:
+    """Or where it said, or did, more than that."""
+    project.write("sub/file", "")
+    copies(project, f"x := $(shell {answer})\nall: a.out\na.out: a.in\n\techo '$x' | cat - $< > $@\n")
+    assert Second(project, "another/place/further").build() == (2 if other else 1)
+
+
 def test_names_of_the_tree_in_commands_and_variables_do_not_matter(project: Project) -> None:
     project.write(
         "Makefile",

@@ -55,6 +55,20 @@ def test_figures(tmp_path: Path, fake: Fake) -> None:
     assert "\nhashmake_remote_hits_total 4\n" in other.verb("store", "--prometheus")
 
 
+def test_small_steps_are_told_in_the_plan_only(tmp_path: Path, fake: Fake) -> None:
+    """Lines that only check, and $(shell): a name in the server for each would cost more than they do."""
+    one, other = two(tmp_path, fake.endpoint)
+    for machine in (one, other):
+        text = FILES["Makefile"].replace("; cc $(CFLAGS)", "; @test -s $<\n\tcc $(CFLAGS)")
+        machine.write("Makefile", "CFLAGS := $(CFLAGS) $(shell echo -DX | cat)\n" + text)
+    one.build()
+    assert (one.ran, one.restored) == (7, 0)
+    assert len(fake.results) == 2 * 4 + 1
+    other.build()
+    assert (other.ran, other.restored) == (0, 4)
+    assert one.products() == other.products()
+
+
 def test_a_small_limit_of_messages(tmp_path: Path, fake: Fake) -> None:
     """NativeLink announces 64 KiB: what is larger goes through streams."""
     fake.batch = 8192
