@@ -303,6 +303,9 @@ class MemoryDisk:
         node = self.files.behind(path)
         return node is not None and node.kind == "F" and node.executable
 
+    def is_private(self, path: bytes) -> bool:
+        return path.endswith(b".secret")
+
     def real(self, path: bytes) -> bytes:
         return self.files.real(path)
 

@@ -5,7 +5,7 @@ import stat
 import time
 from collections.abc import Iterator
 
-from hashmake.disk import reading
+from hashmake.disk import modes, reading
 from hashmake.disk.changing import make_empty, remove, replace
 from hashmake.disk.host import host_fact
 from hashmake.disk.signature import Signature, changed_since, signature, unchanged
@@ -28,6 +28,7 @@ class Disk:
         self._names: dict[bytes, list[bytes] | None] = {}
         self._own_directories = own_directories
         self._clock = time.time_ns() - time.monotonic_ns()
+        self._umask = modes.umask()
         self.files_read = 0
 
     def content(self, path: bytes) -> bytes:
@@ -249,6 +250,14 @@ class Disk:
     def is_program(self, path: bytes) -> bool:
         """Whether a search along PATH ends here."""
         return os.access(path, os.X_OK) and not os.path.isdir(path)
+
+    def is_private(self, path: bytes) -> bool:
+        """Whether only its owner may read this file, which is no program, though others may read what is made now."""
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:
+            return False
+        return stat.S_ISREG(mode) and not mode & 0o100 and modes.is_private(mode, self._umask)
 
     def real(self, path: bytes) -> bytes:
         """The path without links in it."""

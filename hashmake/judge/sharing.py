@@ -24,6 +24,7 @@ from hashmake.model.variables import WHOLE
 _ALL = WHOLE + b"="  # a digest of all variables
 _UNKNOWN = FactId(-1)  # no fact
 _MOST = 16  # sets of paths that are tried
+# Programs that tell the time, or how many processors there are, and the like.
 _OF_THE_MOMENT = frozenset(b"date nproc uptime free ps who df uuidgen".split())
 _HIDES = (b" -gz", b"compress-debug-sections")  # compilers' options: names of directories are packed
 
@@ -56,7 +57,7 @@ class Sharing:
         self._values: dict[int, bytes] = {}
         self._answered: dict[bytes, FactId] = {}  # questions about one path; right while the fact holds
         self._twofold: set[bytes] = set()  # questions that may be about two
-        self._momentary: set[int] = set()  # facts
+        self._for_nobody: set[int] = set()  # facts
         self._told: set[bytes] = set()
         self._waiting: list[Result] = []
         names = self._roots.names
@@ -90,9 +91,9 @@ class Sharing:
         for fid in facts:
             if fid not in known:
                 known[fid], values[fid] = self._question(fid), self._value(fid)
-                if self._is_of_the_moment(fid):
-                    self._momentary.add(fid)
-        if not self._momentary.isdisjoint(facts):
+                if self._is_for_nobody(fid):
+                    self._for_nobody.add(fid)
+        if not self._for_nobody.isdisjoint(facts):
             return
         order = sorted(facts, key=known.__getitem__)
         asked = b"\0".join(map(known.__getitem__, order))
@@ -161,11 +162,14 @@ class Sharing:
         plain = tables.fact_kind[fid] == LSTAT and tables.values[tables.fact_value[fid]] == digest.DIRECTORY
         return plain and self._roots.above(path) and path not in said
 
-    def _is_of_the_moment(self, fid: int) -> bool:
-        """Whether a fact is the use of a program that tells what no other tree should hear."""
+    def _is_for_nobody(self, fid: int) -> bool:
+        """Whether what a step that read this left is right, or meant, here and now only."""
         tables = self._evaluation.tree.tables
-        directory, _, name = tables.paths[tables.fact_path[fid]].rpartition(b"/")
-        return name in _OF_THE_MOMENT and directory.endswith(b"bin")
+        path = tables.paths[tables.fact_path[fid]]
+        directory, _, name = path.rpartition(b"/")
+        if name in _OF_THE_MOMENT and directory.endswith(b"bin"):
+            return True
+        return tables.fact_kind[fid] == READ and self._evaluation.disk.is_private(path)
 
     def _question(self, fid: int) -> bytes:
         tables = self._evaluation.tree.tables

@@ -37,6 +37,7 @@ class Places(Protocol):
     def is_link(self, path: bytes) -> bool: ...  # noqa: D102
     def is_there(self, path: bytes) -> bool: ...  # noqa: D102
     def is_program(self, path: bytes) -> bool: ...  # noqa: D102
+    def is_private(self, path: bytes) -> bool: ...  # noqa: D102
     def real(self, path: bytes) -> bytes: ...  # noqa: D102
     def below(self, path: bytes) -> Iterator[tuple[bytes, list[bytes], list[bytes]]]: ...  # noqa: D102
     def linked_file(self, path: bytes) -> tuple[int, int] | None: ...  # noqa: D102

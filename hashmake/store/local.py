@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 
 from hashmake.disk import reading
+from hashmake.disk.modes import is_private, umask
 from hashmake.model import digest
 
 _PIECE = 1 << 18
@@ -380,15 +381,9 @@ def _is_plain(st: os.stat_result, path: bytes) -> bool:
     mode = stat.S_IMODE(st.st_mode)
     if not stat.S_ISREG(st.st_mode) or st.st_nlink != 1 or mode & 0o7000:
         return False
-    if not mode & 0o077 and 0o666 & ~_umask() & 0o077:
+    if is_private(mode, umask()):
         return False
     return not [name for name in os.listxattr(path, follow_symlinks=False) if name != "security.selinux"]
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _copy(source: int, target: int, size: int) -> None:

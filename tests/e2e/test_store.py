@@ -467,6 +467,21 @@ def test_a_shell_function_is_asked_in_each_checkout_where_its_answer_may_be_anot
     assert Second(project, "another/place/further").build() == (2 if other else 1)
 
 
+@pytest.mark.parametrize(("bits", "runs"), [(0o644, 0), (0o600, 1)])
+@pytest.mark.parametrize(
+    "makefile", ["x := $(shell cat {})\nall: a.out\na.out: a.in\n\techo $x > $@", "a.out:\n\tcat {} > $@"]
+)
+def test_what_was_made_of_a_file_of_its_owner_alone_is_told_to_nobody(
+    project: Project, makefile: str, bits: int, runs: int
+) -> None:
+    """A token: it may have found its way into what was made."""
+    secret = project.root / "token"
+    secret.write_text("s3cret\n")
+    secret.chmod(bits)
+    copies(project, makefile.format(secret) + "\n")
+    assert Second(project, "second").build() == runs
+
+
 def test_names_of_the_tree_in_commands_and_variables_do_not_matter(project: Project) -> None:
     project.write(
         "Makefile",
