@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.running import PENDING, Pending
 from hashmake.judge.world import Remote, Store, Told
-from hashmake.model import digest, shared
+from hashmake.model import digest, envfacts, shared
 from hashmake.model.environment import Environment
 from hashmake.model.kinds import ABSENT, EXISTS, LSTAT, NAME, NEVER, READ
 from hashmake.model.result import COMPOSITE, ELSEWHERE, KEPT, PLACED, SHELL, Result
@@ -53,6 +53,8 @@ class Sharing:
         self._evaluation = evaluation
         self._environment_of = environment_of
         self._whole: dict[tuple[int, bytes], bytes] = {}  # environments, by number and directory
+        self._hidden_envs: dict[bytes, bytes] = {}
+        self._shown_envs: dict[tuple[bytes, int], bytes | None] = {}
         self._questions: dict[int, bytes] = {}  # of facts, packed
         self._values: dict[int, bytes] = {}
         self._answered: dict[bytes, FactId] = {}  # questions about one path; right while the fact holds
@@ -111,7 +113,9 @@ class Sharing:
             answered = self._answers_afar(self._remote, order, where)
             if answered is not None:
                 left = self._left(store, result)
-                self._remote.tell(_told(said, env, asked, [self._roots.path_in(w) for w in where], answered, left))
+                self._remote.tell(
+                    _told(said, self._hidden(env), asked, [self._roots.path_in(w) for w in where], answered, left)
+                )
 
     def _env_in(self, result: Result) -> bytes:
         """What it depends on in its environment, as all trees say it."""
@@ -128,6 +132,25 @@ class Sharing:
             return self._roots.text_out(env)
         same = env[len(_ALL) :] == self._whole_in(environment, cwd)
         return _ALL + environment.whole(cwd) if same else None
+
+    def _hidden(self, env: bytes) -> bytes:
+        """The same, for other machines: the values of variables are nobody's business."""
+        found = self._hidden_envs.get(env)
+        if found is None:
+            found = self._hidden_envs[env] = envfacts.hidden(env, shared.sum256)
+        return found
+
+    def _shown(self, env: bytes, environment: Environment) -> bytes | None:
+        """The inverse, for a step that is asked for in this environment; None: it is another one."""
+        known = self._shown_envs.get((env, environment.id), env)
+        if known is env:
+
+            def said(name: bytes) -> bytes | None:
+                value = environment.variables.get(name)
+                return None if value is None else self._roots.text_in(name + b"=" + value)
+
+            known = self._shown_envs[env, environment.id] = envfacts.shown(env, said, shared.sum256)
+        return known
 
     def _whole_in(self, environment: Environment, cwd: bytes) -> bytes:
         found = self._whole.get((environment.id, cwd))
@@ -270,7 +293,8 @@ class Sharing:
         waits = False
         for name, marks, questions in sets:
             try:
-                env = self._env_out(questions.env, environment, cwd)
+                shown = self._shown(questions.env, environment)
+                env = None if shown is None else self._env_out(shown, environment, cwd)
                 answered = None if env is None else self._answers(questions.asked)
             except (ValueError, LookupError):
                 continue
@@ -279,8 +303,9 @@ class Sharing:
             if answered is None or answers is None:
                 continue
             left = remote.result(step, name, answers)
-            if left:
-                self._learn(store, digest.of_bytes(said + self._salt), questions, answered[1], where, left)
+            if left and shown is not None:
+                known = Questions(shown, questions.asked)
+                self._learn(store, digest.of_bytes(said + self._salt), known, answered[1], where, left)
                 return True
             waits |= left is None
         return PENDING if waits else False

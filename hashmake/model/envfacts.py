@@ -8,6 +8,7 @@ the set of names that its makefiles can name, `=`, and the digest of those varia
 from collections.abc import Callable
 
 from hashmake.model.names import Names, unpack
+from hashmake.model.variables import WHOLE
 
 
 def of_make(facts: bytes) -> tuple[int, bytes] | None:
@@ -23,6 +24,34 @@ def of_make(facts: bytes) -> tuple[int, bytes] | None:
 def joined(searched: bytes, number: int, known: bytes) -> bytes:
     """The facts of a step in which make ran; `searched`: that fact, empty where PATH counts by its value."""
     return (searched + b"\0" if searched else b"") + b"\2%d=" % number + known
+
+
+_HIDDEN = b"\3H"
+
+
+def hidden(facts: bytes, sum_of: Callable[[bytes], bytes]) -> bytes:
+    """The same facts with digests for values: others can tell whether theirs are the same, and no more."""
+    found = []
+    for fact in facts.split(b"\0"):
+        name, equals, _value = fact.partition(b"=")
+        plain = not equals or name == WHOLE or fact[:1] == b"\1"
+        found.append(fact if plain else name + b"=" + _HIDDEN + sum_of(fact).hex().encode())
+    return b"\0".join(found)
+
+
+def shown(facts: bytes, said_here: Callable[[bytes], bytes | None], sum_of: Callable[[bytes], bytes]) -> bytes | None:
+    """The inverse, where all values are as here (`said_here`: NAME=VALUE of a variable); else None."""
+    found = []
+    for fact in facts.split(b"\0"):
+        name, _, value = fact.partition(b"=")
+        if not value.startswith(_HIDDEN):
+            found.append(fact)
+            continue
+        here = said_here(name)
+        if here is None or sum_of(here).hex().encode() != value[len(_HIDDEN) :]:
+            return None
+        found.append(here)
+    return b"\0".join(found)
 
 
 def names_of(facts: bytes, sets: list[bytes]) -> Names:

@@ -55,6 +55,24 @@ def test_figures(tmp_path: Path, fake: Fake) -> None:
     assert "\nhashmake_remote_hits_total 4\n" in other.verb("store", "--prometheus")
 
 
+def test_values_of_variables_are_told_to_nobody(tmp_path: Path, fake: Fake) -> None:
+    """Only whether they are the same can be found out."""
+    one, other = two(tmp_path, fake.endpoint)
+    for machine in (one, other):
+        machine.write("Makefile", FILES["Makefile"].replace("tr a-z A-Z", "test $$TOKEN; tr a-z A-Z"))
+        machine.variables["TOKEN"] = "s3cret"
+    one.build()
+    other.build()
+    assert other.restored == 4
+    everything = b"".join([*fake.blobs.values(), *(r.SerializeToString() for r in fake.results.values())])
+    assert b"s3cret" not in everything
+    third = Machine(tmp_path, "third", fake.endpoint, "read")
+    third.take({**FILES, "Makefile": (one.tree / "Makefile").read_text()})
+    third.variables["TOKEN"] = "another"
+    third.build()
+    assert (third.ran, third.restored) == (1, 3)
+
+
 def test_small_steps_are_told_in_the_plan_only(tmp_path: Path, fake: Fake) -> None:
     """Lines that only check, and $(shell): a name in the server for each would cost more than they do."""
     one, other = two(tmp_path, fake.endpoint)
