@@ -16,7 +16,7 @@ from hashmake.model.environment import Environment
 from hashmake.model.kinds import ABSENT, EXISTS, LSTAT, NAME, NEVER, READ
 from hashmake.model.result import COMPOSITE, ELSEWHERE, KEPT, PLACED, SHELL, Result
 from hashmake.model.roots import Roots
-from hashmake.model.shared import MOVED, Left, Questions
+from hashmake.model.shared import MOVED, Left, Questions, Seen
 from hashmake.model.shelltext import measures
 from hashmake.model.tables import NO_VALUE, FactId, PathId
 from hashmake.model.variables import WHOLE
@@ -47,7 +47,8 @@ class Sharing:
         self.alone = False
         self._remote = remote if roots is not None and roots.usable and store is not None else None
         self._salt = self._remote.salt if self._remote is not None else b""
-        self._sums: dict[int, bytes] = {}  # of facts: what other machines know their values by
+        # Of facts: what other machines know their values by; and of those about paths that lie in no tree, once more.
+        self._sums: dict[int, tuple[bytes, bytes]] = {}
         self._store = store if roots is not None and roots.usable else None
         self._roots = roots or Roots(b"", b"")
         self._evaluation = evaluation
@@ -209,22 +210,30 @@ class Sharing:
         words = map(self._roots.text_in, self._evaluation.plugin.normal_argv(argv))
         return shared.pack([shared.VERSION, kind, self._roots.path_in(cwd), *words])
 
-    def _answers_afar(self, remote: Remote, fids: Iterable[int], where: list[bytes]) -> bytes | None:
-        """What other machines know these answers by; None: somebody changes what was read."""
-        sums, tables = self._sums, self._evaluation.tree.tables
+    def _answers_afar(self, remote: Remote, fids: Iterable[int], where: list[bytes]) -> tuple[bytes, bytes] | None:
+        """What other machines know these answers by, and those about tools; None: somebody changes what was read."""
+        sums = self._sums
         parts = []
         for fid in fids:
-            said = sums.get(fid)
+            said = sums.get(fid) or self._said_afar(remote, fid)
             if said is None:
-                value = tables.values[tables.fact_value[fid]]
-                if len(value) == digest.FILE_SIZE and value[:1] == b"F":
-                    content = remote.sum_of(tables.paths[tables.fact_path[fid]], value)
-                    if content is None:
-                        return None
-                    value = value[:10] + content
-                said = sums[fid] = shared.pack([value])
+                return None
             parts.append(said)
-        return shared.sum256(b"".join(parts) + shared.pack(where))
+        answers = b"".join([each for each, _tool in parts])
+        tools = b"".join([tool for _each, tool in parts])
+        return shared.sum256(answers + shared.pack(where)), digest.of_bytes(tools)[:8]
+
+    def _said_afar(self, remote: Remote, fid: int) -> tuple[bytes, bytes] | None:
+        tables = self._evaluation.tree.tables
+        value, path = tables.values[tables.fact_value[fid]], tables.paths[tables.fact_path[fid]]
+        if len(value) == digest.FILE_SIZE and value[:1] == b"F":
+            content = remote.sum_of(path, value)
+            if content is None:
+                return None
+            value = value[:10] + content
+        answer = shared.pack([value])
+        self._sums[fid] = found = (answer, b"" if self._roots.path_in(path)[:1] == b"\3" else answer)
+        return found
 
     def _name_of_result(self, step: bytes, questions: bytes, answers: bytes, where: list[bytes]) -> bytes:
         """`where`: roots that are named in what it left, so that it is right only where they are the same."""
@@ -291,18 +300,19 @@ class Sharing:
         if sets is None:
             return PENDING
         waits = False
-        for name, marks, questions in sets:
+        for seen in sets:
+            questions = seen.questions
             try:
                 shown = self._shown(questions.env, environment)
                 env = None if shown is None else self._env_out(shown, environment, cwd)
                 answered = None if env is None else self._answers(questions.asked)
             except (ValueError, LookupError):
                 continue
-            where = [root for root in self._roots.names if self._roots.path_in(root) in marks]
+            where = [root for root in self._roots.names if self._roots.path_in(root) in seen.marks]
             answers = None if answered is None else self._answers_afar(remote, answered[1], where)
             if answered is None or answers is None:
                 continue
-            left = remote.result(step, name, answers)
+            left = remote.result(step, seen, *answers)
             if left and shown is not None:
                 known = Questions(shown, questions.asked)
                 self._learn(store, digest.of_bytes(said + self._salt), known, answered[1], where, left)
@@ -386,8 +396,9 @@ class Sharing:
         return bool(result.modes) or result.silent() or result.answers()
 
 
-def _told(said: bytes, env: bytes, asked: bytes, marks: list[bytes], answers: bytes, left: Left) -> Told:
+def _told(said: bytes, env: bytes, asked: bytes, marks: list[bytes], answered: tuple[bytes, bytes], left: Left) -> Told:
     files = [(post, path.rpartition(b"/")[2]) for path, _pre, post, _mode in left.outs if post[:1] == b"F"]
     name = shared.sum256(shared.pack([env, *marks]) + asked)
-    questions = Questions(env, asked.split(b"\0") if asked else [])
-    return Told(shared.sum256(said), name, answers, marks, questions, left.pack(), files, left.wall_us)
+    answers, tools = answered
+    seen = Seen(name, marks, Questions(env, asked.split(b"\0") if asked else []), tools)
+    return Told(shared.sum256(said), seen, answers, left.pack(), files, left.wall_us)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-from hashmake.model.shared import Questions
+from hashmake.model.shared import Seen
 
 
 class Versions(Protocol):
@@ -76,8 +76,8 @@ class Remote(Protocol):
     salt: bytes
     writes: bool
 
-    def sets(self, step: bytes) -> list[tuple[bytes, list[bytes], Questions]] | None: ...  # noqa: D102  # described there
-    def result(self, step: bytes, name: bytes, answers: bytes) -> bytes | None: ...  # noqa: D102
+    def sets(self, step: bytes) -> list[Seen] | None: ...  # noqa: D102  # described there
+    def result(self, step: bytes, seen: Seen, answers: bytes, tools: bytes) -> bytes | None: ...  # noqa: D102
     def sum_of(self, path: bytes, version: bytes) -> bytes | None: ...  # noqa: D102
     def tell(self, told: "Told") -> None: ...  # noqa: D102
 
@@ -85,18 +85,15 @@ class Remote(Protocol):
 class Told(NamedTuple):
     """A result that other machines may know (model/shared.py).
 
-    step, name, answers  what it is found by: 32 bytes each
-    marks, questions     as Remote.sets gives them
+    step, seen, answers  what it is found by: a digest (32 bytes), a set of things, a digest
     left                 a packed Left
     files                contents that it refers to: version, and a name for people
     wall_us              wall time that the step took, us
     """
 
     step: bytes
-    name: bytes
+    seen: Seen
     answers: bytes
-    marks: list[bytes]
-    questions: Questions
     left: bytes
     files: list[tuple[bytes, bytes]]
     wall_us: int

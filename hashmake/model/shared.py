@@ -105,15 +105,30 @@ def sum256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def pack_set(marks: list[bytes], questions: Questions) -> bytes:
-    """Questions for other machines, with the roots (as all trees say them) that a result names."""
-    return pack([b"\0".join(marks), Questions.packed(questions.env, b"\0".join(questions.asked))])
+class Seen(NamedTuple):
+    """A set of things that runs of a step looked at, for other machines.
 
+    name       32 bytes
+    marks      roots (as all trees say them) that its results name
+    questions  the things
+    tools      what those of them that lie in no tree held in the first run, as a digest: 8 bytes
+    """
 
-def unpack_set(data: bytes) -> tuple[list[bytes], Questions]:
-    """From `pack_set`. Raises ValueError."""
-    marks, questions = unpack(data)
-    return marks.split(b"\0"), Questions.unpack(questions)
+    name: bytes
+    marks: list[bytes]
+    questions: Questions
+    tools: bytes
+
+    def pack(self) -> bytes:
+        """To bytes."""
+        questions = Questions.packed(self.questions.env, b"\0".join(self.questions.asked))
+        return pack([self.name, b"\0".join(self.marks), questions, self.tools])
+
+    @staticmethod
+    def unpack(data: bytes) -> "Seen":
+        """From bytes. Raises ValueError."""
+        name, marks, questions, tools = unpack(data)
+        return Seen(name, marks.split(b"\0"), Questions.unpack(questions), tools)
 
 
 def refers_to(data: bytes) -> list[tuple[bytes, bytes]]:

@@ -112,6 +112,7 @@ def _shared(remote: dict[str, float]) -> list[str]:
         f"{remote['hits']:.0f} hits of {remote['asked']:.0f} steps asked for: they had taken {remote['saved_s']:,.0f} s"
     )
     new = f"{remote['new_commands']:.0f} steps nobody had run, {remote['new_inputs']:.0f} sets of inputs new"
+    new += f", {remote['other_tools']:.0f} with other tools"
     new += f", {remote['not_shared']:.0f} can't be shared; {remote['local']:.0f} more were in this store"
     return [
         f"shared     {known}; {remote['told']:.0f} results told",

@@ -14,7 +14,8 @@ class Figures:
     hits          of these, results that another machine had; saved_s: how long their steps had taken there
     local         steps that this machine's own store had
     not_shared    of those asked for, steps whose results nobody can tell to others
-    new_commands  steps that nobody had run; new_inputs: sets of inputs with which nobody had
+    new_commands  steps that nobody had run; new_inputs: sets of inputs with which nobody had; other_tools: ... with
+                  other tools: what lies in no tree is not as it was for who first told of the step
     executed      steps that other machines have run for this one
     told          results that this machine told to others
     damaged       answers that were not what they should be
@@ -25,7 +26,7 @@ class Figures:
 
     def __init__(self) -> None:
         self.local = self.not_shared = 0
-        self.asked = self.hits = self.new_commands = self.new_inputs = 0
+        self.asked = self.hits = self.new_commands = self.new_inputs = self.other_tools = 0
         self.executed = self.told = self.damaged = self.sent = self.received = self.errors = self.given_up = 0
         self.saved_s = self.waited_s = 0.0
 

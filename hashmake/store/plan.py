@@ -6,7 +6,7 @@ writes it wins, and what it says is believed no more than what the server says o
 
     pack([format, strings, sets, entries, silent])
     strings  questions (model/shared.py), NUL-joined, compressed
-    sets     name, roots and environment, questions: numbers of strings, differences, compressed; of each set
+    sets     name, roots, environment and tools, questions: numbers of strings, differences, compressed; of each set
     silent   steps that were asked for, and told by nobody: what they leave can't be shared
     entries  step + set + answers, what was left, digests of its contents, age in builds; of each result; compressed
 """
@@ -16,9 +16,9 @@ import sys
 import zlib
 from array import array
 
-from hashmake.model.shared import Questions, pack, unpack
+from hashmake.model.shared import Questions, Seen, pack, unpack
 
-_FORMAT = b"hashmake-plan/1"
+_FORMAT = b"hashmake-plan/2"
 _KEY = 96
 _OLDEST = 12  # builds that have not used an entry
 _MOST_STRINGS = 500_000
@@ -66,17 +66,17 @@ class Plan:
         self.results[key] = (left, digests, age)
         self.of_step.setdefault(key[:32], {})[key[32:64]] = None
 
-    def set_named(self, name: bytes) -> tuple[list[bytes], Questions]:
-        """Roots and questions of a set. Raises ValueError."""
+    def set_named(self, name: bytes) -> Seen:
+        """A set. Raises ValueError."""
         try:
             head, numbers = self._packed[name]
-            marks, env = unpack(_inflated(head))
+            marks, env, tools = unpack(_inflated(head))
             values = array("I", _inflated(numbers))
             strings = self._strings
             asked = sorted([strings[at] for at in itertools.accumulate(values)])
         except (LookupError, OverflowError) as error:
             raise ValueError(str(error)) from error
-        return marks.split(b"\0"), Questions(env, asked)
+        return Seen(name, marks.split(b"\0"), Questions(env, asked), tools)
 
     # -- writing --------------------------------------------------------------------------------------------------
 
@@ -86,14 +86,13 @@ class Plan:
         if age:
             self.results[key] = (left, digests, 0)
 
-    def add(self, key: bytes, marks: list[bytes], questions: Questions, left: bytes, digests: Digests) -> None:
+    def add(self, key: bytes, seen: Seen, left: bytes, digests: Digests) -> None:
         """A result that is not there yet."""
-        name = key[32:64]
-        if name not in self._packed:
-            numbers = array("I", sorted(map(self._number, questions.asked)))
+        if seen.name not in self._packed:
+            numbers = array("I", sorted(map(self._number, seen.questions.asked)))
             steps = array("I", (b - a for a, b in itertools.pairwise([0, *numbers])))
-            head = pack([b"\0".join(marks), questions.env])
-            self._packed[name] = (zlib.compress(head, 1), zlib.compress(steps.tobytes(), 1))
+            head = pack([b"\0".join(seen.marks), seen.questions.env, seen.tools])
+            self._packed[seen.name] = (zlib.compress(head, 1), zlib.compress(steps.tobytes(), 1))
         self._enter(key, left, digests, 0)
         self.changed = True
 

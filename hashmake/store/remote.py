@@ -52,7 +52,6 @@ _AHEAD = 8, 1024  # results of which contents are read ahead: at first, at most
 _LARGEST_PLAN = 64 << 20
 
 _Digest = tuple[bytes, int]
-_Set = tuple[bytes, list[bytes], shared.Questions]
 
 
 class RemoteStore:
@@ -83,7 +82,7 @@ class RemoteStore:
         self._place: dict[bytes, int] = {}  # in the plan
         self._ahead = _AHEAD[0]
         self._ahead_to = 0
-        self._sets: dict[bytes, list[_Set] | None] = {}  # None: on its way
+        self._sets: dict[bytes, list[shared.Seen] | None] = {}  # None: on its way
         self._results: dict[bytes, bytes | None] = {}  # by key; empty: there is none
         self._since: dict[bytes, float] = {}  # when somebody began to wait
         self._after_sets: dict[bytes, list[Callable[[], None]]] = {}  # what to do when a step's sets are known
@@ -101,8 +100,8 @@ class RemoteStore:
 
     # -- for the judge ----------------------------------------------------------------------------------------------
 
-    def sets(self, step: bytes) -> list[_Set] | None:
-        """What runs of a step looked at: name, roots that its result names, questions. None: that is on its way."""
+    def sets(self, step: bytes) -> list[shared.Seen] | None:
+        """What runs of a step looked at. None: that is on its way."""
         found = self._sets.get(step, _NEVER)
         if self.client.off:
             return found or []
@@ -119,20 +118,20 @@ class RemoteStore:
             return None if self._patient(step) else []
         return found
 
-    def _planned(self, plan: Plan, step: bytes) -> list[_Set] | None:
+    def _planned(self, plan: Plan, step: bytes) -> list[shared.Seen] | None:
         """What the plan knows of a step."""
         if step in plan.silent:
             self.figures.not_shared += 1
             return []
         try:
-            return [(name, *plan.set_named(name)) for name in list(plan.of_step.get(step, ()))] or None
+            return [plan.set_named(name) for name in list(plan.of_step.get(step, ()))] or None
         except ValueError:
             self.figures.damaged += 1
             return None
 
-    def result(self, step: bytes, name: bytes, answers: bytes) -> bytes | None:
+    def result(self, step: bytes, seen: shared.Seen, answers: bytes, tools: bytes) -> bytes | None:
         """What a step left (a packed Left, its contents in the store); empty: nobody knows; None: it is on its way."""
-        key = step + name + answers
+        key = step + seen.name + answers
         found = self._results.get(key, b"\0")
         if self.client.off:
             return found if found and found != b"\0" else b""
@@ -143,7 +142,7 @@ class RemoteStore:
             self._results[key] = found = None
             if place is None:
                 self._ahead = _AHEAD[0]
-                self.client.put(lambda: self._ask_result(key))
+                self.client.put(lambda: self._ask_result(key, tools == seen.tools))
             else:
                 self.client.put(lambda: self._bring_planned(key))
         if found is None:
@@ -277,7 +276,7 @@ class RemoteStore:
         if self.client.off:
             self._publish(self._sets, step, [])
             return
-        found: dict[int, _Set | None] = {}
+        found: dict[int, shared.Seen | None] = {}
         stages = iter(_STAGES)
 
         def answered(slot: int, answer: Any) -> None:
@@ -305,21 +304,21 @@ class RemoteStore:
         fields = {"action_digest": message(self.client, key), "inline_stdout": True}
         self.client.call(GET_RESULT, "GetActionResultRequest", fields, lambda answer, _status: then(slot, answer))
 
-    def _ask_result(self, key: bytes) -> None:
+    def _ask_result(self, key: bytes, same_tools: bool) -> None:
         if self.client.off:
             self._publish(self._results, key, b"")
             return
         name, _action = self._key(key)
         fields = {"action_digest": message(self.client, name), "inline_stdout": True}
         self.client.call(
-            GET_RESULT, "GetActionResultRequest", fields, lambda answer, _status: self._got_result(key, answer)
+            GET_RESULT,
+            "GetActionResultRequest",
+            fields,
+            lambda answer, _status: self._got_result(key, answer) if answer else self._missed(key, same_tools),
         )
 
     def _got_result(self, key: bytes, answer: Any) -> None:
         """What a step left: its contents are fetched, before anybody hears of it."""
-        if answer is None:
-            self._missed(key)
-            return
         digests = [(bytes.fromhex(file.digest.hash), file.digest.size_bytes) for file in answer.output_files]
         self._bring(key, answer.stdout_raw, digests)
 
@@ -355,13 +354,14 @@ class RemoteStore:
         """What was found, or told, without the plan is in the next one."""
         if not self.endpoint.writes or self._plan is None or key in self._plan.results:
             return
-        for name, marks, questions in self._sets.get(key[:32]) or ():
-            if name == key[32:64]:
-                self._plan.add(key, marks, questions, left, digests)
+        for seen in self._sets.get(key[:32]) or ():
+            if seen.name == key[32:64]:
+                self._plan.add(key, seen, left, digests)
 
-    def _missed(self, key: bytes) -> None:
+    def _missed(self, key: bytes, same_tools: bool) -> None:
         """Nobody has run that step with these inputs."""
-        self.figures.new_inputs += 1
+        self.figures.new_inputs += same_tools
+        self.figures.other_tools += not same_tools
         self._publish(self._results, key, b"")
 
     def _publish(self, table: dict[bytes, Any], key: bytes, found: Any) -> None:
@@ -437,10 +437,10 @@ class RemoteStore:
 
     def _tell_in_plan(self, plan: Plan, told: Told) -> None:
         """A small step: another machine runs it in less time than it takes to tell of it, and to ask, by itself."""
-        key = told.step + told.name + told.answers
+        key = _key_of(told)
         if key not in plan.results and _is_told(told):
             self.figures.told += 1
-            plan.add(key, told.marks, told.questions, told.left, [])
+            plan.add(key, told.seen, told.left, [])
 
     def _read_batch(self, batch: list[_Digest]) -> None:
         def came(answer: Any, _status: str) -> None:
@@ -488,7 +488,7 @@ class RemoteStore:
         self.client.write(name[0], data, there)
 
 
-_NEVER: list[_Set] = []  # it was not asked for yet
+_NEVER: list[shared.Seen] = []  # it was not asked for yet
 
 
 class _Group:
@@ -513,7 +513,7 @@ class _Group:
 
     def _take(self, told: Told) -> None:
         store = self._store
-        key = told.step + told.name + told.answers
+        key = _key_of(told)
         if key in store._told or not _is_told(told):
             return
         store._told.add(key)
@@ -552,7 +552,7 @@ class _Group:
             for at, (digest, (version, name)) in enumerate(zip(digests, told.files, strict=True))
         ]
         result = self.client.message("ActionResult", output_files=files, stdout_raw=told.left)
-        key, _action = self._store._key(told.step + told.name + told.answers)
+        key, _action = self._store._key(_key_of(told))
         self._put(key, result, lambda: self._refer_to_set(told))
 
     def _put(self, key: _Digest, result: Any, then: Callable[[], None]) -> None:
@@ -577,13 +577,13 @@ class _Group:
                 store._sets[told.step] = None
                 store._ask_sets(told.step)
             return
-        if any(name == told.name for name, _marks, _questions in known):
+        if any(seen.name == told.seen.name for seen in known):
             self._all_told(told)
             return
-        slot = len(known) if len(known) < _SLOTS else told.name[0] % _SLOTS
-        known.append((told.name, told.marks, told.questions))
+        slot = len(known) if len(known) < _SLOTS else told.seen.name[0] % _SLOTS
+        known.append(told.seen)
         key, _action = store._key(told.step, b"%d" % slot)
-        data = told.name + shared.pack_set(told.marks, told.questions)
+        data = told.seen.pack()
         result = self.client.message("ActionResult", stdout_raw=data)
         if len(data) > _LARGEST_INLINE:
             self._updated()
@@ -592,7 +592,7 @@ class _Group:
 
     def _all_told(self, told: Told) -> None:
         self._store.figures.told += 1
-        self._store._into_plan(told.step + told.name + told.answers, told.left, self._digests_of(told))
+        self._store._into_plan(_key_of(told), told.left, self._digests_of(told))
         self._updated()
 
     def _digests_of(self, told: Told) -> list[_Digest]:
@@ -626,11 +626,16 @@ def _contents(left: bytes, digests: list[_Digest]) -> list[tuple[bytes, _Digest]
     return list(zip(versions, digests, strict=True))
 
 
-def _set_of(answer: Any) -> _Set | None:
+def _key_of(told: Told) -> bytes:
+    """What a result is found by."""
+    return told.step + told.seen.name + told.answers
+
+
+def _set_of(answer: Any) -> shared.Seen | None:
     """What lies in a slot."""
     data: bytes = answer.stdout_raw if answer is not None else b""
     try:
-        return (data[:32], *shared.unpack_set(data[32:])) if len(data) > 32 else None
+        return shared.Seen.unpack(data) if data else None
     except ValueError:
         return None
 

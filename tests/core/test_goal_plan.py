@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashmake.model.shared import Questions
+from hashmake.model.shared import Questions, Seen
 from hashmake.store.plan import Plan
 
 KEY = bytes(range(96))
-MARKS = [b"\3S\3"]
 QUESTIONS = Questions(b"PATH=/bin", [b"Ga", b"Gb", b"Gb", b"Hz"])
+SEEN = Seen(KEY[32:64], [b"\3S\3"], QUESTIONS, b"tools456")
 DIGESTS = [(b"d" * 32, 7)]
 
 
 def plan_of(*keys: bytes) -> Plan:
     plan = Plan()
     for key in keys:
-        plan.add(key, MARKS, QUESTIONS, b"left" + key[:1], DIGESTS)
+        plan.add(key, SEEN._replace(name=key[32:64]), b"left" + key[:1], DIGESTS)
     return plan
 
 
@@ -26,7 +26,7 @@ def test_it_says_what_was_put_into_it() -> None:
     plan = Plan.unpack(plan_of(KEY).packed())
     assert plan.results == {KEY: (b"left\0", DIGESTS, 0)}
     assert list(plan.of_step[KEY[:32]]) == [KEY[32:64]]
-    assert plan.set_named(KEY[32:64]) == (MARKS, QUESTIONS)
+    assert plan.set_named(KEY[32:64]) == SEEN
     assert plan.order == [KEY]
     assert not plan.changed
 
@@ -36,8 +36,8 @@ def test_questions_come_back_in_their_order(asked: list[bytes]) -> None:
     """What a result is found by depends on it."""
     plan = plan_of(KEY)
     key = KEY[::-1]
-    plan.add(key, [b""], Questions(b"", sorted(asked)), b"", [])
-    assert Plan.unpack(plan.packed()).set_named(key[32:64])[1].asked == sorted(asked)
+    plan.add(key, Seen(key[32:64], [b""], Questions(b"", sorted(asked)), b""), b"", [])
+    assert Plan.unpack(plan.packed()).set_named(key[32:64]).questions.asked == sorted(asked)
 
 
 def test_what_nobody_uses_goes() -> None:
@@ -62,7 +62,7 @@ def test_what_nobody_tells_is_not_asked_for() -> None:
 def test_a_plan_of_another_kind_is_refused() -> None:
     data = plan_of(KEY).packed()
     with pytest.raises(ValueError, match="plan"):
-        Plan.unpack(data.replace(b"hashmake-plan/1", b"hashmake-plan/9"))
+        Plan.unpack(data.replace(b"hashmake-plan/2", b"hashmake-plan/9"))
 
 
 @given(st.integers(0, 10_000), st.integers(1, 255))

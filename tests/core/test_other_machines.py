@@ -9,7 +9,7 @@ from core.world import World
 
 if TYPE_CHECKING:
     from hashmake.judge.world import Told
-    from hashmake.model.shared import Questions
+    from hashmake.model.shared import Seen
 
 PROG = "a.o: a.c a.h\nb.o: b.c a.h\nprog: a.o b.o"
 
@@ -22,7 +22,11 @@ class Cloud:
 
 
 class MemoryRemote:
-    """Satisfies world.Remote for one machine; `ready`: answers are there, else on their way."""
+    """Satisfies world.Remote for one machine.
+
+    ready   answers are there, else on their way
+    missed  for each set of which no result was found: whether the tools were those that were used there
+    """
 
     def __init__(self, cloud: Cloud, world: World) -> None:
         self.cloud = cloud
@@ -30,18 +34,20 @@ class MemoryRemote:
         self.ready = True
         self.salt, self.writes = b"", True
         self.asked: list[bytes] = []
+        self.missed: list[bool] = []
 
-    def sets(self, step: bytes) -> list[tuple[bytes, list[bytes], Questions]] | None:
+    def sets(self, step: bytes) -> list[Seen] | None:
         self.asked.append(step)
-        found = {t.name: (t.name, t.marks, t.questions) for t, _kept in self.cloud.told if t.step == step}
+        found = {t.seen.name: t.seen for t, _kept in self.cloud.told if t.step == step}
         return list(found.values()) if self.ready else None
 
-    def result(self, step: bytes, name: bytes, answers: bytes) -> bytes | None:
+    def result(self, step: bytes, seen: Seen, answers: bytes, tools: bytes) -> bytes | None:
         for told, kept in self.cloud.told:
-            if (told.step, told.name, told.answers) == (step, name, answers):
+            if (told.step, told.seen.name, told.answers) == (step, seen.name, answers):
                 assert self.world.store is not None
                 self.world.store.kept.update(kept)
                 return told.left
+        self.missed.append(tools == seen.tools)
         return b""
 
     def sum_of(self, _path: bytes, version: bytes) -> bytes | None:
@@ -152,3 +158,16 @@ def test_what_changed_while_it_ran_is_not_told() -> None:
     other, _remote = machine(cloud, a_c="edited")
     other.build()
     assert "a.o" in other.ran
+
+
+def test_why_nothing_is_found() -> None:
+    """Other sources, or other tools."""
+    cloud = Cloud()
+    machine(cloud)[0].build()
+    edited, remote = machine(cloud, a_h="edited")
+    edited.build()
+    assert remote.missed == [True] * 3
+    other, remote = machine(cloud)
+    other.edit("/bin/sh", "another", executable=True)
+    other.build()
+    assert remote.missed == [False] * 3

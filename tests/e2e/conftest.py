@@ -21,9 +21,9 @@ EVERYTHING = "HASHMAKE_KERNEL_ALL" in os.environ  # as tests/run --long has it
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Each test is run with equal times and in one of the other two modes, with --long in all three.
+    """Each test is run in one of the three modes, always the same, every second with equal times; with --long in all.
 
-    Where time is not the matter (`one_mode`) one of the three will do.
+    Where time is all that it is about (`all_modes`) it is run in all three.
     """
     dropped = [item for item in items if not EVERYTHING and _in_another_mode(item)]
     if dropped:
@@ -36,9 +36,9 @@ def _in_another_mode(item: pytest.Item) -> bool:
     if mode is None:
         return False
     chosen = crc32(item.nodeid.replace(mode.name, "").encode())
-    if item.get_closest_marker("one_mode") is not None:
-        return mode is not MODES[chosen % 3]
-    return not mode.equal_times and mode is not MODES[chosen % 2]
+    if item.get_closest_marker("all_modes") is not None:
+        return False
+    return mode is not (MODES[2] if chosen % 2 else MODES[chosen // 2 % 2])
 
 
 @pytest.fixture(scope="session")

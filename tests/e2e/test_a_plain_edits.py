@@ -12,6 +12,8 @@ import pytest
 from .project import ANCIENT, Project
 from .running import wait_for
 
+pytestmark = pytest.mark.all_modes
+
 PROGRAM = """\
 prog: main.o a.o
 	cc -o $@ main.o a.o

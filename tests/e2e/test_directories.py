@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
     from .project import Project
-
-pytestmark = pytest.mark.one_mode
 
 # The same in one recipe of many lines: what fills the directory, and what moves it, are steps of their own.
 FILLED = """\

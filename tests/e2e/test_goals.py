@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
     from .project import Project
-
-pytestmark = pytest.mark.one_mode
 
 MADE_TWICE = """\
 all: d/x

@@ -5,14 +5,10 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-import pytest
-
 from .tool import verb_command
 
 if TYPE_CHECKING:
     from .project import Project
-
-pytestmark = pytest.mark.one_mode
 
 
 def keep(project: Project, *words: str) -> str:

@@ -11,8 +11,6 @@ import pytest
 if TYPE_CHECKING:
     from .project import Project
 
-pytestmark = pytest.mark.one_mode
-
 VERSION = """\
 out: in version.h
 	cat in version.h > out

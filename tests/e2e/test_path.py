@@ -10,8 +10,6 @@ import pytest
 if TYPE_CHECKING:
     from .project import Project
 
-pytestmark = pytest.mark.one_mode
-
 MAKEFILE = """\
 all: x
 \t$(MAKE) -C sub

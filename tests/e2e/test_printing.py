@@ -9,8 +9,6 @@ import pytest
 if TYPE_CHECKING:
     from .project import Project
 
-pytestmark = pytest.mark.one_mode
-
 # A make whose output is kept by the build that it is part of: a product, lines that only print, and both in one.
 LOGGED = """\
 all: log

@@ -12,8 +12,6 @@ from .running import wait_for
 if TYPE_CHECKING:
     from .project import Project
 
-pytestmark = pytest.mark.one_mode
-
 PROG = """\
 all: prog sub
 prog: a.o b.o

@@ -5,12 +5,8 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
     from .project import Project
-
-pytestmark = pytest.mark.one_mode
 
 GENERATED = """\
 all: prog

@@ -14,8 +14,6 @@ from . import tool
 if TYPE_CHECKING:
     from .project import Project
 
-pytestmark = pytest.mark.one_mode
-
 COPIES = "prog: a.o b.o\n\tcat a.o b.o > prog\n%.o: %.c\n\tcp $< $@\n"
 
 

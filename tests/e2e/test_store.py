@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .project import Project, Result
 
-pytestmark = [pytest.mark.one_mode, pytest.mark.usefixtures("needs_hashmake")]
+pytestmark = pytest.mark.usefixtures("needs_hashmake")
 
 COPIES = """\
 all: a.out b.out

@@ -9,8 +9,6 @@ import pytest
 if TYPE_CHECKING:
     from .project import Project
 
-pytestmark = pytest.mark.one_mode
-
 LUCKY = """\
 all: gen.h x
 gen.h: gen.in

@@ -9,8 +9,6 @@ import pytest
 if TYPE_CHECKING:
     from .project import Project
 
-pytestmark = pytest.mark.one_mode
-
 
 def prepare(project: Project, recipe: str) -> None:
     """One target `out`, and a home, a directory and a start-up file of each kind twice."""

@@ -13,8 +13,6 @@ from . import tool
 if TYPE_CHECKING:
     from .project import Project
 
-pytestmark = pytest.mark.one_mode
-
 
 @dataclasses.dataclass(frozen=True)
 class Use:
