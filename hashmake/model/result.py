@@ -111,7 +111,8 @@ class Result:
     def answers(self) -> bool:
         """Whether this $(shell) left nothing but an answer; one that gave none may be there for an effect."""
         seen = self.kind == SHELL and not self.flags & (UNSEEN | COMPOSITE)
-        return seen and bool(self.stdout) and not self.outs and self.kept & ERR != 0 and not self.stderr
+        answered = bool(self.stdout) or self.argv[0].endswith(b"/mkdir")  # what it is there for is there already
+        return seen and answered and not self.outs and self.kept & ERR != 0 and not self.stderr
 
     def pack(self) -> bytes:
         """To bytes; the layout is docs/database.md's."""

@@ -120,10 +120,10 @@ _HOME = _each(
 # What does not count where only what stands outside of quotes does: comments, and what single quotes hold. Where the
 # end of a quotation might be misjudged nothing matches, and the text counts as it is; so does one that runs again.
 _PLAIN = re.compile(
-    rb"(?P<comment>(?<![^\s;&|()])#[^\n]*)|(?P<quoted>'[^']*')|(?:\\.|\"(?:[^\"\\`$]|\\.|\$(?![({]))*\"|<(?!<)|\$(?!')|[^\\'\"`<#$]+|#)",
+    rb"(?P<comment>(?<![^\s;&|()])#[^\n]*)|(?P<quoted>'[^']*')|(?:\\.|\"(?:[^\"\\`$]|\\.|\$(?![({])|\$\{\w+\})*\"|<(?!<)|\$(?!')|[^\\'\"`<#$]+|#)",
     re.DOTALL,
 )
-_RUN_AGAIN = re.compile(rb"\b(?:trap|alias|mapfile|readarray)\b")
+_RUN_AGAIN = re.compile(rb"\b(?:trap|alias|mapfile|readarray|PS4)\b")
 
 
 def _unquoted(text: bytes) -> bytes:
@@ -168,16 +168,17 @@ def variables_in(text: bytes) -> set[bytes]:
     Not among them: SHELL_READS, which every shell can.
     """
     text = text.replace(b"\\\n", b" ")
-    if _any(_COMPUTED, text) or _any(_TELLS_ALL, _COMMENT.sub(b"", text) if b"#" in text else text):
+    plain = _unquoted(text) if b"'" in text or b"#" in text else text
+    if _any(_COMPUTED, plain) or _any(_TELLS_ALL, _COMMENT.sub(b"", plain) if b"#" in plain else plain):
         return {WHOLE, HERE} if _any(_PLACE, text) else {WHOLE}
     names = set(_REFERENCE.findall(text))
     if _any(_PLACE, text):
         names.add(HERE)
-    if _any(_HOME, text) and _any(_HOME, _unquoted(text)):
+    if _any(_HOME, plain):
         names.add(b"HOME")
     if _any(_OWNED, text):
         names.add(b"EUID")
-    if _any(_ARITHMETIC, text):
+    if _any(_ARITHMETIC, plain):
         names.update(TOKEN.findall(text))
         names.add(EXPRESSIONS)
     return names

@@ -425,6 +425,7 @@ w := $(shell gcc -E -P - < version; mkdir .tmp_$$$$ && touch .tmp_$$$$/t && rm -
 s := $(shell echo said; exit 3)
 status := $(.SHELLSTATUS)
 x := $(shell cat missing 2>/dev/null || echo none)
+y := $(shell mkdir -p sub)
 all: a.out
 a.out: a.in
 \techo $v $w $s $(status) $x $y > $@; cat $< >> $@
@@ -434,6 +435,7 @@ a.out: a.in
 def test_what_shell_functions_answer_is_known_in_another_checkout(project: Project) -> None:
     """Not that of one whose inputs are others."""
     project.write("version", "1.0\n")
+    project.write("sub/file", "")
     copies(project, ANSWERS)
     assert Second(project).build() == 0
     (project.sources / "version").write_text("2.0\n")
