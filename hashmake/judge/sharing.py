@@ -6,7 +6,7 @@ is found so is judged like a record of this tree's own, and becomes one.
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from hashmake.judge.evaluation import Evaluation
 from hashmake.judge.running import PENDING, Pending
@@ -22,6 +22,7 @@ from hashmake.model.tables import NO_VALUE, FactId, PathId
 from hashmake.model.variables import WHOLE
 
 _ALL = WHOLE + b"="  # a digest of all variables
+_64_BITS = (1 << 64) - 1
 _UNKNOWN = FactId(-1)  # no fact
 _MOST = 16  # sets of paths that are tried
 # Programs that tell the time, or how many processors there are, and the like.
@@ -47,8 +48,8 @@ class Sharing:
         self.alone = False
         self._remote = remote if roots is not None and roots.usable and store is not None else None
         self._salt = self._remote.salt if self._remote is not None else b""
-        # Of facts: what other machines know their values by; and of those about paths that lie in no tree, once more.
-        self._sums: dict[int, tuple[bytes, bytes]] = {}
+        self._sums: dict[int, bytes] = {}  # of facts: what other machines know their values by
+        self._tools: dict[int, int] = {}  # the same, as a number; 0 where the path lies in a tree
         self._store = store if roots is not None and roots.usable else None
         self._roots = roots or Roots(b"", b"")
         self._evaluation = evaluation
@@ -61,6 +62,7 @@ class Sharing:
         self._answered: dict[bytes, FactId] = {}  # questions about one path; right while the fact holds
         self._twofold: set[bytes] = set()  # questions that may be about two
         self._for_nobody: set[int] = set()  # facts
+        self._above: dict[int, bytes] = {}  # facts: a directory that a root lies in is one
         self._told: set[bytes] = set()
         self._waiting: list[Result] = []
         names = self._roots.names
@@ -88,16 +90,11 @@ class Sharing:
         self._waiting = []
 
     def _tell(self, store: Store, result: Result) -> None:
-        known, values = self._questions, self._values
         said = self._said(result.kind, self._evaluation.tree.tables.paths[result.cwd], result.argv)
-        facts = [fid for fid in result.facts if not self._goes_without_saying(fid, said)]
-        for fid in facts:
-            if fid not in known:
-                known[fid], values[fid] = self._question(fid), self._value(fid)
-                if self._is_for_nobody(fid):
-                    self._for_nobody.add(fid)
-        if not self._for_nobody.isdisjoint(facts):
+        facts = self._to_be_told(result.facts, said)
+        if facts is None:
             return
+        known = self._questions
         order = sorted(facts, key=known.__getitem__)
         asked = b"\0".join(map(known.__getitem__, order))
         env = self._env_in(result)
@@ -106,7 +103,7 @@ class Sharing:
         if step + name not in self._told:
             self._told.add(step + name)
             store.note(b"steps", step, name, lambda: Questions.packed(env, asked))
-        answers = b"".join(map(values.__getitem__, order))
+        answers = b"".join(map(self._values.__getitem__, order))
         where = self._where(store, result)
         result_name = self._name_of_result(step, name, answers, where)
         store.note(b"results", result_name, b"", lambda: self._left(store, result).pack())
@@ -117,6 +114,33 @@ class Sharing:
                 self._remote.tell(
                     _told(said, self._hidden(env), asked, [self._roots.path_in(w) for w in where], answered, left)
                 )
+
+    def _to_be_told(self, facts: Collection[int], said: bytes) -> Collection[int] | None:
+        """The facts of a step (`said`) that others have to compare; None: it is told to nobody.
+
+        That what a root lies in is a directory, and no link, goes without saying: so it is with every tree, and whoever
+        finds out where it is looks at each. But a command may name such a directory for itself.
+        """
+        known = self._questions
+        for fid in facts:
+            if fid not in known:
+                self._look_into(fid)
+        if not self._for_nobody.isdisjoint(facts):
+            return None
+        above = self._above
+        if above.keys().isdisjoint(facts):
+            return facts
+        return [fid for fid in facts if fid not in above or above[fid] in said]
+
+    def _look_into(self, fid: int) -> None:
+        tables = self._evaluation.tree.tables
+        path, kind = tables.paths[tables.fact_path[fid]], tables.fact_kind[fid]
+        self._questions[fid], self._values[fid] = self._question(fid), self._value(fid)
+        if self._is_for_nobody(fid):
+            self._for_nobody.add(fid)
+        plain = kind == LSTAT and tables.values[tables.fact_value[fid]] == digest.DIRECTORY
+        if plain and self._roots.above(path):
+            self._above[fid] = path
 
     def _env_in(self, result: Result) -> bytes:
         """What it depends on in its environment, as all trees say it."""
@@ -176,16 +200,6 @@ class Sharing:
             return [word for word in words if word in found or word in command]
         return found
 
-    def _goes_without_saying(self, fid: int, said: bytes) -> bool:
-        """Whether a fact only says that what a root lies in is a directory, and no link: so it is with every tree.
-
-        Whoever finds out where it is looks at each. But a command may name such a directory for itself.
-        """
-        tables = self._evaluation.tree.tables
-        path = tables.paths[tables.fact_path[fid]]
-        plain = tables.fact_kind[fid] == LSTAT and tables.values[tables.fact_value[fid]] == digest.DIRECTORY
-        return plain and self._roots.above(path) and path not in said
-
     def _is_for_nobody(self, fid: int) -> bool:
         """Whether what a step that read this left is right, or meant, here and now only."""
         tables = self._evaluation.tree.tables
@@ -210,30 +224,28 @@ class Sharing:
         words = map(self._roots.text_in, self._evaluation.plugin.normal_argv(argv))
         return shared.pack([shared.VERSION, kind, self._roots.path_in(cwd), *words])
 
-    def _answers_afar(self, remote: Remote, fids: Iterable[int], where: list[bytes]) -> tuple[bytes, bytes] | None:
+    def _answers_afar(self, remote: Remote, fids: Collection[int], where: list[bytes]) -> tuple[bytes, bytes] | None:
         """What other machines know these answers by, and those about tools; None: somebody changes what was read."""
-        sums = self._sums
-        parts = []
+        known = self._sums
         for fid in fids:
-            said = sums.get(fid) or self._said_afar(remote, fid)
-            if said is None:
+            if fid not in known and not self._sum_up(remote, fid):
                 return None
-            parts.append(said)
-        answers = b"".join([each for each, _tool in parts])
-        tools = b"".join([tool for _each, tool in parts])
-        return shared.sum256(answers + shared.pack(where)), digest.of_bytes(tools)[:8]
+        answers = b"".join(map(known.__getitem__, fids))
+        tools = sum(map(self._tools.__getitem__, fids)) & _64_BITS
+        return shared.sum256(answers + shared.pack(where)), tools.to_bytes(8, "little")
 
-    def _said_afar(self, remote: Remote, fid: int) -> tuple[bytes, bytes] | None:
+    def _sum_up(self, remote: Remote, fid: int) -> bool:
         tables = self._evaluation.tree.tables
         value, path = tables.values[tables.fact_value[fid]], tables.paths[tables.fact_path[fid]]
         if len(value) == digest.FILE_SIZE and value[:1] == b"F":
             content = remote.sum_of(path, value)
             if content is None:
-                return None
+                return False
             value = value[:10] + content
-        answer = shared.pack([value])
-        self._sums[fid] = found = (answer, b"" if self._roots.path_in(path)[:1] == b"\3" else answer)
-        return found
+        self._sums[fid] = answer = shared.pack([value])
+        lies_in_tree = self._roots.path_in(path)[:1] == b"\3"
+        self._tools[fid] = 0 if lies_in_tree else int.from_bytes(digest.of_bytes(answer + path)[:8], "little")
+        return True
 
     def _name_of_result(self, step: bytes, questions: bytes, answers: bytes, where: list[bytes]) -> bytes:
         """`where`: roots that are named in what it left, so that it is right only where they are the same."""

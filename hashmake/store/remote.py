@@ -41,6 +41,7 @@ _STAGES = (
 )  # slots that are asked for together, where those before hold something
 _GROUP = 128  # results that are told together
 _LARGEST_INLINE = 1 << 20
+_VAIN = 64, 8  # after so many steps in a row that nobody had run only one in so many is asked for, until there is a hit
 _SMALL_US = 100_000  # a step that leaves no file and takes no longer is told in the plan only
 _GRACE_S = 3.0  # that steps may wait in all, before waiting has to have paid
 _DRAIN_S = 10.0  # without any progress: what is left is not told
@@ -84,6 +85,8 @@ class RemoteStore:
         self._ahead_to = 0
         self._sets: dict[bytes, list[shared.Seen] | None] = {}  # None: on its way
         self._results: dict[bytes, bytes | None] = {}  # by key; empty: there is none
+        self._vain = 0  # steps in a row that nobody had run
+        self._unasked: set[bytes] = set()  # steps that were not asked for, since it would have been in vain
         self._since: dict[bytes, float] = {}  # when somebody began to wait
         self._after_sets: dict[bytes, list[Callable[[], None]]] = {}  # what to do when a step's sets are known
         self._told: set[bytes] = set()
@@ -111,9 +114,14 @@ class RemoteStore:
         if found is _NEVER:
             self.figures.asked += 1
             found = self._planned(self._plan, step)
+            if found is None and self._vain >= _VAIN[0] and step[0] % _VAIN[1]:
+                self._unasked.add(step)
+                found = []
             self._sets[step] = found
             if found is None:
                 self.client.put(lambda: self._ask_sets(step))
+            elif found:
+                self._vain = 0
         if found is None:
             return None if self._patient(step) else []
         return found
@@ -292,6 +300,7 @@ class RemoteStore:
             if not stage:
                 sets = [each for _slot, each in sorted(found.items()) if each]
                 self.figures.new_commands += not sets
+                self._vain = 0 if sets else self._vain + 1
                 self._publish(self._sets, step, sets)
             asked += len(stage)
             for slot in stage:
@@ -466,7 +475,7 @@ class RemoteStore:
         if plan is None or not plan.changed or not self.client.up:
             self._plan_told = True
             return
-        plan.silent |= {step for step, sets in self._sets.items() if not sets}
+        plan.silent |= {step for step, sets in self._sets.items() if not sets} - self._unasked
         data = plan.packed()
         name = _named(data)
 

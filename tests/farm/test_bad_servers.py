@@ -73,6 +73,21 @@ def test_values_of_variables_are_told_to_nobody(tmp_path: Path, fake: Fake) -> N
     assert (third.ran, third.restored) == (1, 3)
 
 
+def test_a_server_that_knows_nothing_is_not_asked_for_every_step(tmp_path: Path, fake: Fake) -> None:
+    """And one that knows them is, though nobody has built this goal: of the plan nothing is left."""
+    one, other = two(tmp_path, fake.endpoint)
+    for machine in (one, other):
+        names = " ".join(f"part{n}" for n in range(200))
+        machine.write("Makefile", f"all: {names}\n{names}: notes.in\n\t@cat notes.in > $@; echo $@ >> $@\n")
+    one.build()
+    assert one.ran == 200
+    assert 64 < fake.calls.count("GetActionResult") < 110
+    (plan,) = [name for name, result in fake.results.items() if any(f.path == "plan" for f in result.output_files)]
+    del fake.results[plan]
+    other.build()
+    assert (other.ran, other.restored) == (0, 200)
+
+
 def test_small_steps_are_told_in_the_plan_only(tmp_path: Path, fake: Fake) -> None:
     """Lines that only check, and $(shell): a name in the server for each would cost more than they do."""
     one, other = two(tmp_path, fake.endpoint)
