@@ -59,7 +59,7 @@ class Client:
         self._tasks: list[tuple[float, Callable[[], None]]] = []
         self._limit = _IN_FLIGHT
         self._in_flight = 0
-        self._failures = 0
+        self._failures: dict[str, int] = {}  # in a row, of each method
         self._stubs: dict[str, Any] = {}
         self._channel: Any = None
         self.packing: Packing
@@ -259,18 +259,18 @@ class Client:
                 self._limit = max(1, self._limit // 2)
             self._later.append((time.monotonic() + _RETRY_S * 2**tries, path, request, then, tries + 1))
         else:
-            self._judge(status, done)
+            self._judge(path, status, done)
             then(done.result() if status == "OK" else None, status)
         self._pump()
 
-    def _judge(self, status: str, done: Any) -> None:
-        """How the server does."""
+    def _judge(self, path: str, status: str, done: Any) -> None:
+        """How the server does: one that takes contents, and fails to find results, is of no use."""
         if status in ("OK", "NOT_FOUND", *REFUSED):
-            self._failures = 0
+            self._failures[path] = 0
             return
         self.errors += 1
-        self._failures += 1
-        if self._failures >= _FAILURES:
+        self._failures[path] = self._failures.get(path, 0) + 1
+        if self._failures[path] >= _FAILURES:
             self.give_up(_words(done))
 
     # -- contents that don't fit into a message -------------------------------------------------------------------

@@ -77,15 +77,16 @@ def test_a_server_that_knows_nothing_is_not_asked_for_every_step(tmp_path: Path,
     """And one that knows them is, though nobody has built this goal: of the plan nothing is left."""
     one, other = two(tmp_path, fake.endpoint)
     for machine in (one, other):
-        names = " ".join(f"part{n}" for n in range(200))
+        names = " ".join(f"part{n}" for n in range(100))
         machine.write("Makefile", f"all: {names}\n{names}: notes.in\n\t@cat notes.in > $@; echo $@ >> $@\n")
     one.build()
-    assert one.ran == 200
-    assert 64 < fake.calls.count("GetActionResult") < 110
+    assert one.ran == 100
+    assert 64 < fake.calls.count("GetActionResult") < 80
     (plan,) = [name for name, result in fake.results.items() if any(f.path == "plan" for f in result.output_files)]
     del fake.results[plan]
     other.build()
-    assert (other.ran, other.restored) == (0, 200)
+    assert other.ran + other.restored == 100
+    assert other.restored > 50  # all, where nobody else is at work
 
 
 def test_small_steps_are_told_in_the_plan_only(tmp_path: Path, fake: Fake) -> None:
