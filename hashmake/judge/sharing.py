@@ -189,7 +189,7 @@ class Sharing:
         command = b" ".join(result.argv)
         if result.flags & PLACED or any(flag in command for flag in _HIDES):
             return words
-        if any(word in command for word in words) and measures(result.argv):
+        if any(word in command for word in words) and measures(result.argv, result.kind == SHELL):
             return words
         moves = self._evaluation.plugin.lists_places
         versions = [tables.values[post] for pid, _pre, post in result.outputs() if not moves(tables.paths[pid])]

@@ -145,6 +145,8 @@ static void pass_on(struct stream *s, int fd)
         return;
     partly = 1;
     if (fork() == 0) {
+        if (answers)
+            close(1); /* make waits until nobody has it open any more */
         char buffer[4096];
         for (ssize_t k; (k = read(s->from, buffer, sizeof buffer)) > 0 || (k < 0 && errno == EINTR);)
             if (k > 0)

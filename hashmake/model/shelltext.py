@@ -150,9 +150,12 @@ _MEASURES = re.compile(
 )
 
 
-def measures(argv: list[bytes]) -> bool:
-    """Whether a command may make something of a path that it is given: a part of it, its length, a digest."""
-    text = argv[-1] if argv[0].rpartition(b"/")[2] in SHELLS else b" ".join(argv[1:])
+def measures(argv: list[bytes], answers: bool) -> bool:
+    """Whether a command may make something of a path that it is given: a part of it, its length, a digest.
+
+    answers  what it prints is what it is there for: else a program prints for people only, and a shell into files
+    """
+    text = argv[-1] if argv[0].rpartition(b"/")[2] in SHELLS else b" ".join(argv[1:]) if answers else b""
     return _MEASURES.search(text) is not None
 
 

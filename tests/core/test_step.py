@@ -191,7 +191,14 @@ def test_a_shell_that_makes_something_of_where_it_is(text: bytes) -> None:
     ],
 )
 def test_a_shell_that_makes_something_of_a_path(text: bytes, does: bool) -> None:
-    assert measures([b"/bin/sh", b"sh", b"-c", text]) is does
+    assert measures([b"/bin/sh", b"sh", b"-c", text], False) is does
+
+
+def test_a_program_makes_something_of_a_path_where_its_answer_is_taken() -> None:
+    """Make starts it without a shell where it needs none: in a recipe what it prints is for people."""
+    command = [b"/usr/bin/dirname", b"dirname", b"/home/me/linux"]
+    assert measures(command, True)
+    assert not measures(command, False)
 
 
 def test_a_command_without_a_shell_that_only_prints() -> None:

@@ -183,3 +183,14 @@ def test_lines_that_only_print_around_a_make_below(project: Project) -> None:
     built = project.rebuild()
     project.check(built)
     assert built.out.splitlines() == ["into sub", "making x"]
+
+
+def test_what_a_shell_function_leaves_behind_does_not_hold_make_up(project: Project) -> None:
+    """It has standard error open still, and waits for what a recipe does later."""
+    project.write(
+        "Makefile",
+        "x := $(shell rm -f pipe; mkfifo pipe; (cat pipe; echo late >&2) >/dev/null & echo started)\n"
+        "all:\n\techo $x > out; echo go > pipe; rm pipe\n",
+    )
+    project.check(project.build())
+    assert project.text("out") == "started\n"
